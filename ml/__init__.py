@@ -1,0 +1,1 @@
+"""Training: photos in, a deployable artifact out."""

@@ -1,0 +1,1 @@
+"""What surrounds a deployment: stages, Terraform, plans, checks."""
