@@ -1,0 +1,48 @@
+"""`python -m localcloud start|stop|status`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from localcloud import control
+from localcloud.errors import CloudError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m localcloud", description="The embedded AWS.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("start", "start it unless it runs"), ("stop", "end it"), ("status", "say whether it runs")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--state-dir", type=Path, required=True, help="folder for its pid, log and data")
+        if name == "start":
+            command.add_argument("--port", type=int, default=0, help="0: a free one")
+            command.add_argument("--images", type=Path, help="JSON file: the program behind each container image")
+            command.add_argument("--lifetime", type=float, default=control.LIFETIME, help="seconds until it ends by itself")
+    options = parser.parse_args()
+    try:
+        if options.command == "start":
+            info = control.start(
+                options.state_dir, images=options.images, port=options.port, lifetime=options.lifetime
+            )
+            _print(info)
+        elif options.command == "stop":
+            control.stop(options.state_dir)
+        else:
+            running = control.status(options.state_dir)
+            if running is None:
+                sys.exit("not running")
+            _print(running)
+    except CloudError as error:
+        sys.exit(str(error))
+
+
+def _print(info: control.CloudInfo) -> None:
+    print(json.dumps(asdict(info), default=str))
+
+
+if __name__ == "__main__":
+    main()

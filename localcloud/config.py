@@ -1,0 +1,64 @@
+"""What one embedded cloud is told at its start."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localcloud.errors import CloudError
+
+ACCOUNT_ID = "123456789012"  # moto's default account
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Image:
+    """What stands for a container image: the program that its `serve` entry point runs."""
+
+    serve: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    state_dir: Path
+    endpoint_url: str  # of this cloud, http://127.0.0.1:<port>
+    images: dict[str, Image] = field(default_factory=dict)  # by ECR repository name
+    account_id: str = ACCOUNT_ID
+    region: str = REGION
+
+    def aws_environment(self) -> dict[str, str]:
+        """Environment variables that point an AWS SDK in a child process at this cloud."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+
+
+def read_images(path: Path) -> dict[str, Image]:
+    """The images file: {"<repository>": {"serve": [argument, ...], "env": {name: value}}}."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CloudError("The images file must be readable.", f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise CloudError("The images file must be JSON.", f"{path}: {error}") from error
+    if not isinstance(document, dict):
+        raise CloudError("The images file must hold an object of images by repository.", type(document).__name__)
+    return {name: _image(name, entry) for name, entry in document.items()}
+
+
+def _image(name: str, entry: Any) -> Image:
+    if not isinstance(entry, dict) or not entry.keys() <= {"serve", "env"}:
+        raise CloudError(f'Image "{name}" may hold "serve" and "env" only.', entry)
+    serve, env = entry.get("serve"), entry.get("env", {})
+    if not isinstance(serve, list) or not serve or not all(isinstance(word, str) for word in serve):
+        raise CloudError(f'"serve" of image "{name}" must be a list of arguments, the program first.', serve)
+    if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
+        raise CloudError(f'"env" of image "{name}" must be an object of strings.', env)
+    return Image(tuple(serve), env)

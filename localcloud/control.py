@@ -1,0 +1,158 @@
+"""Start, stop and look at the embedded cloud: a background process known by `cloud.json` in its state folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.errors import CloudError
+from localcloud.process_identity import start_mark
+
+LIFETIME = 43_200.0  # s; a forgotten cloud ends by itself
+_START_DEADLINE = 60.0  # s
+_STOP_DEADLINE = 15.0  # s until SIGKILL
+_LOG_TAIL = 20  # lines
+
+
+@dataclass(frozen=True)
+class CloudInfo:
+    pid: int
+    endpoint_url: str
+    region: str
+    account_id: str
+    log_file: Path
+
+
+def start(
+    state_dir: Path, *, images: Path | None = None, port: int = 0, lifetime: float = LIFETIME
+) -> CloudInfo:
+    """Return the cloud that runs on `state_dir`, started if there is none. It answers requests on return."""
+    state_dir = state_dir.resolve()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(state_dir):
+        running = status(state_dir)
+        if running is not None:
+            return running
+        _info_file(state_dir).unlink(missing_ok=True)  # of a cloud that was killed
+        return _launch(state_dir, images, port, lifetime)
+
+
+def stop(state_dir: Path) -> None:
+    """End the cloud and all that runs in it; nothing happens when there is none."""
+    state_dir = state_dir.resolve()
+    if not state_dir.is_dir():
+        return
+    with _lock(state_dir):
+        found = _read(state_dir)
+        if found is not None:
+            info, mark = found
+            _end(info.pid, mark)
+        _info_file(state_dir).unlink(missing_ok=True)
+
+
+def status(state_dir: Path) -> CloudInfo | None:
+    """The cloud that runs on `state_dir`, if one does."""
+    found = _read(state_dir.resolve())
+    if found is None:
+        return None
+    info, mark = found
+    return info if _alive(info.pid, mark) else None
+
+
+def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float) -> CloudInfo:
+    log_file = state_dir / "cloud.log"
+    command = [sys.executable, "-m", "localcloud.server", "--state-dir", str(state_dir), "--port", str(port)]
+    command += ["--lifetime", str(lifetime), "--log-file", str(log_file)]
+    if images is not None:
+        command += ["--images", str(images.resolve())]
+    # The caller's credentials, profiles and endpoint are none of the cloud's business.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
+    source = str(Path(__file__).resolve().parents[1])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH")]))
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment,
+        )
+    deadline = time.monotonic() + _START_DEADLINE
+    while time.monotonic() < deadline:
+        info = status(state_dir)
+        if info is not None and info.pid == process.pid:
+            process.returncode = 0  # it outlives us on purpose: keeps Popen from warning about that
+            return info
+        if process.poll() is not None:
+            raise CloudError(
+                "The embedded cloud must start.", f"exit code {process.returncode}\n{_tail(log_file)}", f"See {log_file}."
+            )
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    raise CloudError(
+        f"The embedded cloud must be ready within {_START_DEADLINE:.0f} s.", _tail(log_file), f"See {log_file}."
+    )
+
+
+def _end(pid: int, mark: str) -> None:
+    for number, seconds in ((signal.SIGTERM, _STOP_DEADLINE), (signal.SIGKILL, _STOP_DEADLINE)):
+        if not _alive(pid, mark):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + seconds
+        while _alive(pid, mark):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+    if _alive(pid, mark):
+        raise CloudError("The embedded cloud must end when it is killed.", f"process {pid} is still there")
+
+
+def _alive(pid: int, mark: str) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # when it is our own child: take it off the process table
+    return start_mark(pid) == mark
+
+
+def _read(state_dir: Path) -> tuple[CloudInfo, str] | None:
+    try:
+        document = json.loads(_info_file(state_dir).read_text(encoding="utf-8"))
+        mark = document.pop("start_mark")
+        document["log_file"] = Path(document["log_file"])
+        return CloudInfo(**document), mark
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        path = _info_file(state_dir)
+        raise CloudError(
+            "cloud.json must be as the cloud wrote it.", f"{path}: {error}", "Delete it if no cloud runs."
+        ) from error
+
+
+def _info_file(state_dir: Path) -> Path:
+    return state_dir / "cloud.json"
+
+
+def _tail(log_file: Path) -> str:
+    lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-_LOG_TAIL:]) or "(the log is empty)"
+
+
+@contextlib.contextmanager
+def _lock(state_dir: Path) -> Iterator[None]:
+    """One start or stop at a time; the kernel drops the lock when its holder dies."""
+    with (state_dir / "cloud.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,41 @@
+"""The one place where moto's answers are replaced by ours.
+
+Each service module below offers `install(config)`. It puts subclasses of moto's backend and response classes in
+their place through moto's own tables: `BackendDict.backend` and `urls.url_paths`. What a subclass does not
+override stays moto's.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from localcloud.config import Config
+
+_SERVICES = ("sagemaker", "functions", "autoscaling", "cloudwatch", "iam", "s3")
+
+
+def install(config: Config) -> None:
+    for service in _SERVICES:
+        if find_spec(f"localcloud.{service}") is not None:
+            import_module(f"localcloud.{service}").install(config)
+
+
+def replace_responses(urls: ModuleType, new: type[Any]) -> None:
+    """Let `new`, a subclass of the response class in moto's `<service>/urls.py`, answer in its stead."""
+    for path, handler in urls.url_paths.items():
+        old = getattr(handler, "__self__", None)
+        old = old if isinstance(old, type) else type(old)
+        if issubclass(new, old):
+            urls.url_paths[path] = getattr(new, handler.__name__)
+
+
+def replace_backend(backends: Any, new: type[Any]) -> None:
+    """Let accounts and regions of a moto `BackendDict` be instances of `new`.
+
+    moto finds a service's URLs beside the module of its backend class; `new` lives elsewhere, so it is told where.
+    """
+    new._url_module = backends.backend._url_module  # type: ignore[attr-defined]
+    backends.backend = new

@@ -1,0 +1,89 @@
+"""The embedded cloud's own process. Started by `localcloud.control`; it announces itself in cloud.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from localcloud import processes
+from localcloud.config import ACCOUNT_ID, REGION, Config, read_images
+from localcloud.errors import CloudError
+from localcloud.http_server import HOST, Server, listen
+from localcloud.process_identity import start_mark
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m localcloud.server")
+    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--lifetime", type=float, required=True)  # s
+    parser.add_argument("--log-file", type=Path, required=True)  # where our output goes already
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    try:
+        serve(options.state_dir, options.port, options.images, options.lifetime, options.log_file)
+    except CloudError as error:
+        sys.exit(str(error))
+
+
+def serve(state_dir: Path, port: int, images: Path | None, lifetime: float, log_file: Path) -> None:
+    try:
+        listener = listen(port)
+    except OSError as error:
+        raise CloudError(f"Port {port} must be free.", error.strerror, "Choose another, or 0 for any.") from error
+    endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
+    config = Config(state_dir, endpoint_url, read_images(images) if images else {})
+
+    from localcloud.app import create_app  # after the port is taken: moto takes a second to import
+
+    server = Server(listener, create_app(config))
+
+    def stop(reason: str) -> None:
+        log.info("stopping: %s", reason)
+        threading.Thread(target=server.shutdown, name="stop").start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: stop(signal.Signals(received).name))
+    expiry = threading.Timer(lifetime, stop, [f"lifetime of {lifetime:.0f} s is over"])
+    expiry.daemon = True
+    expiry.start()
+    info_file = state_dir / "cloud.json"
+    try:
+        _announce(info_file, config.endpoint_url, log_file)
+        log.info("ready at %s", endpoint_url)
+        server.serve_forever(poll_interval=0.1)
+    finally:
+        info_file.unlink(missing_ok=True)
+        processes.shutdown()
+    log.info("stopped")
+    logging.shutdown()
+    os._exit(0)  # requests still being answered have nobody left to answer them
+
+
+def _announce(path: Path, endpoint_url: str, log_file: Path) -> None:
+    pid = os.getpid()
+    document = {
+        "pid": pid,
+        "start_mark": start_mark(pid),
+        "endpoint_url": endpoint_url,
+        "region": REGION,
+        "account_id": ACCOUNT_ID,
+        "log_file": str(log_file),
+    }
+    draft = path.with_suffix(f".{pid}.tmp")
+    draft.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    draft.replace(path)
+
+
+if __name__ == "__main__":
+    main()

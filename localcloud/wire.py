@@ -1,0 +1,61 @@
+"""AWS-shaped error answers, for requests that never reach a moto service."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+from xml.sax.saxutils import escape
+
+_XML_SERVICES = {"s3", "s3control", "cloudfront", "route53"}  # REST with XML errors
+
+
+def error_response(
+    environ: dict[str, Any], start_response: Any, status: int, code: str, message: str
+) -> Iterable[bytes]:
+    """Answer with an error in the protocol that the request speaks."""
+    request_id = str(uuid.uuid4())
+    headers = [("x-amzn-RequestId", request_id)]
+    service = signing_service(environ)
+    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    if service in _XML_SERVICES:
+        body = (
+            f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
+            f"<RequestId>{request_id}</RequestId></Error>"
+        )
+        headers.append(("Content-Type", "application/xml"))
+    elif service == "ec2":
+        body = (
+            f"<Response><Errors><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error></Errors>"
+            f"<RequestID>{request_id}</RequestID></Response>"
+        )
+        headers.append(("Content-Type", "text/xml"))
+    elif form and "HTTP_X_AMZ_TARGET" not in environ:
+        body = (
+            f"<ErrorResponse><Error><Type>Receiver</Type><Code>{code}</Code><Message>{escape(message)}</Message>"
+            f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+        headers.append(("Content-Type", "text/xml"))
+    else:
+        body = json.dumps({"__type": code, "message": message})
+        headers += [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", code)]
+    data = body.encode()
+    headers.append(("Content-Length", str(len(data))))
+    start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+    return [data]
+
+
+def signing_service(environ: dict[str, Any]) -> str:
+    """The service of a signed request, as in `Credential=<key>/<date>/<region>/<service>/aws4_request`."""
+    scope = environ.get("HTTP_AUTHORIZATION", "").split(",")[0].split("/")
+    return scope[3].lower() if len(scope) == 5 else ""
+
+
+def operation(environ: dict[str, Any]) -> str:
+    """What the request asks for, as well as it can be told without the service's model."""
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        return str(target).rsplit(".", 1)[-1]
+    return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '/')}"
