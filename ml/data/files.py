@@ -1,0 +1,35 @@
+"""Folders that are whole or not there, and names that stay inside of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+
+def relative_path(name: str) -> PurePosixPath | None:
+    """The path that an archive member or an S3 key names below its folder; None where it leads out of it."""
+    path = PurePosixPath(name)
+    return None if path.is_absolute() or ".." in path.parts or "\0" in name else path
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path | None]:
+    """A folder to fill, moved to `target` once all is well; None where `target` is there already.
+
+    So `target` is never half a folder, after a crash or beside another process that builds the same.
+    """
+    if target.is_dir():
+        yield None
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as part:
+        folder = Path(part) / "folder"
+        folder.mkdir()
+        yield folder
+        try:
+            folder.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster, with the same content
+                raise
