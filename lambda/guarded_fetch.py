@@ -1,10 +1,10 @@
 """Fetch an image from a URL that a stranger chose, without being led anywhere but the public internet.
 
 The host is resolved once, every address it has is judged, and the connection goes to a judged address, with
-the host's name only in the TLS handshake and the Host header: a second answer from DNS (rebinding) has nothing
-to change. Every redirect is judged anew. No proxies, no cookies, no credentials, no compressed bodies. One
-deadline covers name resolution, connecting, TLS and every single read, so that a slow drip of bytes ends as
-surely as a dead host.
+the host's name only in the TLS handshake and the Host header: a second answer from DNS (rebinding) has
+nothing to change. Every redirect is judged anew. No proxies, no cookies, no credentials, no compressed
+bodies. One deadline covers name resolution, connecting, TLS and every single read, so that a slow drip of
+bytes ends as surely as a dead host.
 
 Standard library only, and every address range is written out below: `ipaddress.is_global` differs between
 Python releases.
@@ -61,9 +61,9 @@ _FORBIDDEN_V4 = tuple(
         "240.0.0.0/4",  # reserved, and broadcast
     )
 )
-# Only 2000::/3 is handed out as global unicast. Outside it, and so refused: loopback, unspecified, IPv4-mapped
-# and -compatible, NAT64 (64:ff9b::/96, 64:ff9b:1::/48), unique local (fd00:ec2::254 included), link-local,
-# site-local, multicast. A NAT64 form of a public address is refused too: nothing here needs it.
+# Only 2000::/3 is handed out as global unicast. Outside it, and so refused: loopback, unspecified,
+# IPv4-mapped and -compatible, NAT64 (64:ff9b::/96, 64:ff9b:1::/48), unique local (fd00:ec2::254 included),
+# link-local, site-local, multicast. A NAT64 form of a public address is refused too: nothing here needs it.
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _FORBIDDEN_V6 = tuple(
     ipaddress.IPv6Network(network)

@@ -1,0 +1,237 @@
+"""Invoke a SageMaker endpoint: a kept connection, signed requests, retries inside the function's deadline."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import sigv4
+from guarded_fetch import tls_context
+from lambda_errors import (
+    CallerError,
+    EndpointError,
+    EndpointRefusedError,
+    EndpointTimeoutError,
+    EndpointUnavailableError,
+    MalformedPredictionError,
+    ModelFailedError,
+    SettingsError,
+)
+
+MAX_ATTEMPTS = 4
+BACKOFF = (0.1, 2.0)  # seconds: first and longest upper bound of the random wait
+CONNECT_SECONDS = 3.0
+# A sandbox is frozen between calls for any length of time, and a connection that died meanwhile may swallow a
+# request without a sign; a new one costs some milliseconds.
+IDLE_SECONDS = 20.0
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+RETRIED_STATUSES = frozenset(
+    {429, 500, 502, 503, 504, 530}
+)  # of SageMaker: throttling, no instance ready, its own
+RETRIED_MODEL_STATUSES = frozenset(
+    {429, 502, 503, 504}
+)  # of the container: busy. Its 500 would only come again.
+
+
+class Prediction(NamedTuple):
+    body: bytes
+    attempts: int
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def field(self, name: str) -> object:
+        """A field of the JSON error that SageMaker sends; None if there is no such thing."""
+        return _json_object(self.body).get(name)
+
+    @property
+    def error_type(self) -> str:
+        kind = self.headers.get("x-amzn-errortype") or self.field("__type") or "an error"
+        return str(kind).partition(":")[0].rpartition("#")[2]
+
+
+class EndpointClient:
+    """Not thread-safe: a sandbox serves one call at a time."""
+
+    def __init__(
+        self,
+        url: str,
+        region: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        parts = urlsplit(url)
+        self._host = parts.netloc
+        self._scope = sigv4.Scope(region, "sagemaker")
+        self._connect: Callable[[], http.client.HTTPConnection]
+        if parts.scheme == "https":
+            self._connect = functools.partial(
+                http.client.HTTPSConnection, parts.netloc, timeout=CONNECT_SECONDS, context=tls_context()
+            )
+        else:
+            self._connect = functools.partial(
+                http.client.HTTPConnection, parts.netloc, timeout=CONNECT_SECONDS
+            )
+        self._clock = clock
+        self._sleep = sleep
+        self._connection: http.client.HTTPConnection | None = None
+        self._last_used = 0.0
+
+    def invoke(self, name: str, body: bytes, *, content_type: str, accept: str, seconds: float) -> Prediction:
+        """The model's answer. `seconds` is for everything, waiting included.
+
+        Raises CallerError where the model refuses the image, and an EndpointError for all else.
+        """
+        end = self._clock() + seconds
+        headers = {"Host": self._host, "Content-Type": content_type, "Accept": accept}
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                answer = self._send(f"/endpoints/{name}/invocations", headers, body, end)
+                if answer.status == 200:
+                    return Prediction(answer.body, attempt)
+                failure = _failure(name, answer)
+            except TimeoutError:
+                self._drop()
+                raise EndpointTimeoutError(
+                    f"Endpoint {name} did not answer before the function's time was up."
+                ) from None
+            except (http.client.HTTPException, OSError) as error:
+                self._drop()
+                failure = EndpointUnavailableError(
+                    f"Endpoint {name} cannot be reached: {type(error).__name__}."
+                )
+            if not isinstance(failure, EndpointUnavailableError):
+                raise failure
+            first, longest = BACKOFF
+            pause = random.uniform(0, min(longest, first * 2**attempt))  # noqa: S311 - spreads load, guards nothing
+            if attempt == MAX_ATTEMPTS or self._clock() + pause >= end:
+                raise failure
+            self._sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(self, path: str, headers: dict[str, str], body: bytes, end: float) -> _Answer:
+        signed = sigv4.signed_headers(
+            "POST",
+            path,
+            headers,
+            body,
+            credentials=_credentials(),
+            scope=self._scope,
+            now=datetime.now(UTC),
+        )
+        signed["User-Agent"] = "kennel-lambda/1"
+        while True:
+            connection, reused = self._open(end)
+            try:
+                connection.request("POST", path, body, signed)
+                response = connection.getresponse()
+                break
+            except ConnectionError:
+                # The host had closed the kept connection, as it may at any time; that says nothing about it.
+                self._drop()
+                if not reused:
+                    raise
+        with response:
+            content = response.read(MAX_ANSWER_BYTES + 1)
+        if response.will_close or len(content) > MAX_ANSWER_BYTES:
+            self._drop()
+        if len(content) > MAX_ANSWER_BYTES:
+            raise MalformedPredictionError(f"The endpoint's answer has more than {MAX_ANSWER_BYTES} bytes.")
+        self._last_used = self._clock()
+        return _Answer(response.status, response.headers, content)
+
+    def _open(self, end: float) -> tuple[http.client.HTTPConnection, bool]:
+        """The connection, its reads limited to the time that is left, and whether it was used before."""
+        if self._clock() - self._last_used > IDLE_SECONDS:
+            self._drop()
+        connection, reused = self._connection, self._connection is not None
+        if connection is None:
+            connection = self._connect()
+            connection.timeout = min(CONNECT_SECONDS, self._left(end))
+            try:
+                connection.connect()
+            except TimeoutError:
+                raise ConnectionError(
+                    "no connection in time"
+                ) from None  # worth another try, unlike a late answer
+            self._connection = connection
+        connection.sock.settimeout(self._left(end))
+        return connection, reused
+
+    def _left(self, end: float) -> float:
+        left = end - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _credentials() -> sigv4.Credentials:
+    """Read at every call, and never kept."""
+    try:
+        return sigv4.Credentials(
+            os.environ["AWS_ACCESS_KEY_ID"],
+            os.environ["AWS_SECRET_ACCESS_KEY"],
+            os.environ.get("AWS_SESSION_TOKEN") or None,
+        )
+    except KeyError as error:
+        raise SettingsError(f"{error.args[0]} is not set; Lambda sets it from the function's role.") from None
+
+
+def _failure(name: str, answer: _Answer) -> CallerError | EndpointError:
+    """What an answer other than 200 means. SageMaker wraps the container's own error into a 424 ModelError.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
+    """
+    original = answer.field("OriginalStatusCode")
+    if answer.status == 424 and isinstance(original, int):
+        if original in RETRIED_MODEL_STATUSES:
+            return EndpointUnavailableError(f"The model of endpoint {name} is busy (status {original}).")
+        if 400 <= original < 500:
+            return _model_refusal(original, answer.field("OriginalMessage"))
+        return ModelFailedError(f"The model of endpoint {name} failed with status {original}.")
+    if answer.status in RETRIED_STATUSES:
+        return EndpointUnavailableError(
+            f"Endpoint {name} is not available: {answer.error_type} (status {answer.status})."
+        )
+    return EndpointRefusedError(
+        f"SageMaker refused the request to endpoint {name}: {answer.error_type} (status {answer.status})."
+    )
+
+
+def _model_refusal(status: int, original: object) -> CallerError:
+    """In the container's own words if they have the form of the contract, and in none of its others."""
+    error = _json_object(original).get("error")
+    if (
+        isinstance(error, dict)
+        and isinstance(error.get("type"), str)
+        and isinstance(error.get("message"), str)
+    ):
+        return CallerError(error["type"], error["message"], status)
+    return CallerError("image_refused", "The model refused the image.", status)
+
+
+def _json_object(text: object) -> dict[str, Any]:
+    if not isinstance(text, str | bytes):
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
