@@ -38,6 +38,72 @@ variable "network" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = contains(["create", "existing", "default"], var.network.mode)
+    error_message = "network.mode must be one of create, existing, default; got \"${var.network.mode}\"."
+  }
+
+  validation {
+    condition = var.network.mode == "existing" ? (
+      var.network.vpc_id != null && length(var.network.subnet_ids) > 0
+    ) : var.network.vpc_id == null && length(var.network.subnet_ids) == 0
+    error_message = "network.vpc_id and network.subnet_ids go together with mode existing: both set with it, neither without it; mode is \"${var.network.mode}\"."
+  }
+
+  validation {
+    condition     = var.network.vpc_id == null || can(regex("^vpc-[0-9a-f]{8,17}$", var.network.vpc_id))
+    error_message = "network.vpc_id must be a VPC's id, vpc- and 8 to 17 hexadecimal digits; got \"${coalesce(var.network.vpc_id, "null")}\"."
+  }
+
+  validation {
+    condition     = alltrue([for id in var.network.subnet_ids : can(regex("^subnet-[0-9a-f]{8,17}$", id))])
+    error_message = "network.subnet_ids must be subnets' ids, subnet- and 8 to 17 hexadecimal digits; got ${jsonencode(var.network.subnet_ids)}."
+  }
+
+  validation {
+    condition = try(
+      cidrsubnet(var.network.cidr, 0, 0) == var.network.cidr
+      && tonumber(split("/", var.network.cidr)[1]) >= 16
+      && tonumber(split("/", var.network.cidr)[1]) <= 24
+      && can(regex("^(10[.]|172[.](1[6-9]|2[0-9]|3[01])[.]|192[.]168[.])", var.network.cidr)),
+      false
+    )
+    error_message = "network.cidr must be the first address and the length, /16 to /24, of a private range (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16); got \"${var.network.cidr}\"."
+  }
+
+  validation {
+    condition     = contains(range(1, 7), var.network.availability_zones)
+    error_message = "network.availability_zones must be a whole number from 1 to 6; got ${var.network.availability_zones}."
+  }
+
+  validation {
+    condition     = contains(["none", "public", "nat", "existing"], var.network.internet)
+    error_message = "network.internet must be one of none, public, nat, existing; got \"${var.network.internet}\"."
+  }
+
+  validation {
+    condition     = contains(var.network.mode == "create" ? ["none", "public", "nat"] : ["none", "existing"], var.network.internet) || !contains(["none", "public", "nat", "existing"], var.network.internet)
+    error_message = "network.internet must be none, public or nat with mode create, and none or existing with the other modes; got \"${var.network.internet}\" with mode \"${var.network.mode}\"."
+  }
+
+  validation {
+    condition     = !var.network.amazon_linux_repositories || coalesce(var.network.s3_endpoint, var.network.mode == "create")
+    error_message = "network.amazon_linux_repositories must be false without an S3 endpoint: set network.s3_endpoint = true, or leave the repositories to the VPC's own way out."
+  }
+
+  validation {
+    condition = length(setsubtract(var.network.interface_endpoints, [
+      "autoscaling", "ec2", "ec2messages", "ecr.api", "ecr.dkr", "kms", "lambda", "logs", "monitoring",
+      "sagemaker.api", "sagemaker.runtime", "ssm", "ssmmessages", "sts",
+    ])) == 0
+    error_message = "network.interface_endpoints may hold autoscaling, ec2, ec2messages, ecr.api, ecr.dkr, kms, lambda, logs, monitoring, sagemaker.api, sagemaker.runtime, ssm, ssmmessages, sts; got ${jsonencode(var.network.interface_endpoints)}."
+  }
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731], var.network.flow_log_retention_days)
+    error_message = "network.flow_log_retention_days must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731; got ${var.network.flow_log_retention_days}."
+  }
 }
 
 variable "s3_access" {
@@ -46,6 +112,21 @@ variable "s3_access" {
     read_write = optional(list(string), [])
     read_only  = optional(list(string), [])
   })
-  default  = {}
   nullable = false
+
+  validation {
+    condition = alltrue([
+      for arn in concat(var.s3_access.read_write, var.s3_access.read_only) :
+      can(regex("^arn:aws[a-z-]*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", arn))
+    ])
+    error_message = "s3_access.read_write and s3_access.read_only must be ARNs of whole buckets, arn:aws:s3:::name; got ${jsonencode(var.s3_access)}."
+  }
+
+  validation {
+    condition = (
+      !coalesce(var.network.s3_endpoint, var.network.mode == "create")
+      || length(var.s3_access.read_write) + length(var.s3_access.read_only) > 0
+    )
+    error_message = "s3_access must name at least one bucket where there is an S3 endpoint: a policy without buckets would let nothing through."
+  }
 }

@@ -29,6 +29,34 @@ variable "notebook" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = can(regex("^ml[.][a-z][a-z0-9-]*[.](medium|large|([0-9]{1,2})?xlarge)$", var.notebook.instance_type))
+    error_message = "notebook.instance_type must be a SageMaker instance type, ml.family.size, such as ml.t3.medium; got \"${var.notebook.instance_type}\"."
+  }
+
+  validation {
+    condition     = var.notebook.volume_gb >= 5 && var.notebook.volume_gb <= 16384 && floor(var.notebook.volume_gb) == var.notebook.volume_gb
+    error_message = "notebook.volume_gb must be a whole number from 5 to 16384; got ${var.notebook.volume_gb}."
+  }
+
+  validation {
+    condition     = var.notebook.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.notebook.kms_key_arn))
+    error_message = "notebook.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id, or null; got \"${coalesce(var.notebook.kms_key_arn, "null")}\"."
+  }
+
+  validation {
+    condition     = contains(["notebook-al2-v3", "notebook-al2023-v1"], var.notebook.platform)
+    error_message = "notebook.platform must be one of notebook-al2-v3, notebook-al2023-v1; got \"${var.notebook.platform}\"."
+  }
+
+  validation {
+    condition = (
+      var.notebook.idle_stop_minutes == null
+      || try(var.notebook.idle_stop_minutes >= 15 && var.notebook.idle_stop_minutes <= 1440 && floor(var.notebook.idle_stop_minutes) == var.notebook.idle_stop_minutes, false)
+    )
+    error_message = "notebook.idle_stop_minutes must be a whole number from 15 to 1440, or null for never; got ${coalesce(var.notebook.idle_stop_minutes, 0)}."
+  }
 }
 
 variable "network" {
@@ -38,10 +66,20 @@ variable "network" {
     security_group_ids = list(string)
   })
   nullable = false
+
+  validation {
+    condition     = length(var.network.security_group_ids) >= 1 && length(var.network.security_group_ids) <= 5
+    error_message = "network.security_group_ids must name 1 to 5 groups; got ${length(var.network.security_group_ids)}."
+  }
 }
 
 variable "role_arn" {
   description = "ARN of the role that the notebook runs with."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", var.role_arn))
+    error_message = "role_arn must be a role's ARN, arn:aws:iam::account:role/name; got \"${var.role_arn}\"."
+  }
 }

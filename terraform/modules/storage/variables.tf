@@ -26,6 +26,31 @@ variable "artifacts" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.artifacts.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/.+$", var.artifacts.kms_key_arn))
+    error_message = "artifacts.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id, or null; got \"${coalesce(var.artifacts.kms_key_arn, "null")}\"."
+  }
+
+  validation {
+    condition     = var.artifacts.noncurrent_days >= 1 && var.artifacts.noncurrent_days <= 3650 && floor(var.artifacts.noncurrent_days) == var.artifacts.noncurrent_days
+    error_message = "artifacts.noncurrent_days must be a whole number from 1 to 3650; got ${var.artifacts.noncurrent_days}."
+  }
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9/_-]*/$", var.artifacts.scratch_prefix))
+    error_message = "artifacts.scratch_prefix must be a folder of a-z, 0-9, _, - and /, such as training/: no slash in front, one at the end; got \"${var.artifacts.scratch_prefix}\"."
+  }
+
+  validation {
+    condition     = !anytrue([for kept in ["models/", "wheelhouse/"] : startswith(var.artifacts.scratch_prefix, kept)])
+    error_message = "artifacts.scratch_prefix must not be in models/ or wheelhouse/, which are to stay; got \"${var.artifacts.scratch_prefix}\"."
+  }
+
+  validation {
+    condition     = var.artifacts.scratch_days >= 1 && var.artifacts.scratch_days <= 365 && floor(var.artifacts.scratch_days) == var.artifacts.scratch_days
+    error_message = "artifacts.scratch_days must be a whole number from 1 to 365; got ${var.artifacts.scratch_days}."
+  }
 }
 
 variable "archives" {
@@ -33,6 +58,16 @@ variable "archives" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for sha256 in keys(var.archives) : can(regex("^[0-9a-f]{64}$", sha256))])
+    error_message = "archives' keys must be SHA-256 digests, 64 digits of 0-9 and a-f; got ${jsonencode(keys(var.archives))}."
+  }
+
+  validation {
+    condition     = alltrue([for path in values(var.archives) : endswith(path, ".tar.gz")])
+    error_message = "archives' values must be paths of files that end with .tar.gz; got ${jsonencode(values(var.archives))}."
+  }
 }
 
 variable "data_bucket" {
@@ -51,6 +86,42 @@ variable "data_bucket" {
     kms_key_arn = optional(string)
   })
   default = null
+
+  validation {
+    condition     = try(contains(["create", "existing", "external"], var.data_bucket.mode), var.data_bucket == null)
+    error_message = "data_bucket.mode must be one of create, existing, external; got \"${try(var.data_bucket.mode, "")}\"."
+  }
+
+  validation {
+    condition     = try(var.data_bucket.mode == "create" || var.data_bucket.name != null, true)
+    error_message = "data_bucket.name must be set with mode existing or external; only with mode create may it be null, which derives it from the prefix."
+  }
+
+  validation {
+    condition = (
+      try(var.data_bucket.name, null) == null
+      || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.data_bucket.name)) && !strcontains(var.data_bucket.name, "..")
+    )
+    error_message = "data_bucket.name must be a bucket's name: 3 to 63 characters of a-z, 0-9, dots and hyphens, a letter or digit at both ends, no two dots in a row; got \"${try(var.data_bucket.name, "")}\"."
+  }
+
+  validation {
+    condition = var.data_bucket == null || try(
+      var.data_bucket.mode == "external" ? can(regex("^[0-9]{12}$", var.data_bucket.account_id)) : var.data_bucket.account_id == null,
+      false
+    )
+    error_message = "data_bucket.account_id must be the 12 digits of the owner's account with mode external, and null with create and existing; got \"${try(coalesce(var.data_bucket.account_id, "null"), "")}\" with mode \"${try(var.data_bucket.mode, "")}\"."
+  }
+
+  validation {
+    condition     = try(var.data_bucket.key_prefix, null) == null || can(regex("^[^/*?$][^*?$]*/$", var.data_bucket.key_prefix))
+    error_message = "data_bucket.key_prefix must be a folder, such as dogImages/: no slash in front, one at the end, none of * ? $, which a policy would read as patterns; or null; got \"${try(var.data_bucket.key_prefix, "")}\"."
+  }
+
+  validation {
+    condition     = try(var.data_bucket.kms_key_arn, null) == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.data_bucket.kms_key_arn))
+    error_message = "data_bucket.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id (an alias grants nothing), or null; got \"${try(var.data_bucket.kms_key_arn, "")}\"."
+  }
 }
 
 variable "data_reader_role_arns" {
@@ -58,4 +129,14 @@ variable "data_reader_role_arns" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for actor in keys(var.data_reader_role_arns) : can(regex("^[a-z][a-z0-9_]*$", actor))])
+    error_message = "data_reader_role_arns' keys must be names of actors, a-z, 0-9 and _, a letter first, because statements are named after them; got ${jsonencode(keys(var.data_reader_role_arns))}."
+  }
+
+  validation {
+    condition     = alltrue([for arn in values(var.data_reader_role_arns) : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", arn))])
+    error_message = "data_reader_role_arns' values must be roles' ARNs, arn:aws:iam::account:role/name; got ${jsonencode(values(var.data_reader_role_arns))}."
+  }
 }

@@ -1,19 +1,19 @@
 output "instance_id" {
   description = "The instance: `aws ssm start-session --target` takes it."
-  value       = null
+  value       = aws_instance.this.id
 }
 
 output "ami_id" {
   description = "The Amazon Linux 2023 image that the instance was made from."
-  value       = null
+  value       = aws_instance.this.ami
 }
 
 output "private_ip" {
   description = "The instance's address in the VPC."
-  value       = null
+  value       = aws_instance.this.private_ip
 }
 
 output "install_from" {
   description = "Where its packages came from: pypi or wheelhouse."
-  value       = null
+  value       = local.install_from
 }

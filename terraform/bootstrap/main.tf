@@ -1,0 +1,19 @@
+data "aws_caller_identity" "current" {}
+
+resource "aws_s3_bucket" "state" {
+  # Bucket names are global: the account makes ours unique.
+  bucket        = "${var.prefix}-${var.stage}-terraform-state-${data.aws_caller_identity.current.account_id}"
+  force_destroy = false
+
+  lifecycle {
+    # With the state gone, nobody knows any more what to destroy, and all of it goes on costing money.
+    prevent_destroy = true
+  }
+}
+
+module "state_bucket" {
+  source = "../modules/private_bucket"
+
+  bucket          = { id = aws_s3_bucket.state.id, arn = aws_s3_bucket.state.arn }
+  noncurrent_days = 365
+}

@@ -1,0 +1,22 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+
+  # The bucket that other state goes into cannot hold its own: this state is a local file, and what it knows can be read
+  # from the account again (terraform import).
+  backend "local" {}
+}
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = merge(var.tags, { Project = var.prefix, Stage = var.stage, ManagedBy = "terraform" })
+  }
+}

@@ -1,0 +1,36 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+resource "aws_s3_bucket" "artifacts" {
+  # Bucket names are global: the account makes ours unique.
+  bucket        = "${var.prefix}-artifacts-${data.aws_caller_identity.current.account_id}"
+  force_destroy = var.artifacts.force_destroy
+}
+
+module "artifact_bucket" {
+  source = "../private_bucket"
+
+  bucket          = { id = aws_s3_bucket.artifacts.id, arn = aws_s3_bucket.artifacts.arn }
+  kms_key_arn     = var.artifacts.kms_key_arn
+  noncurrent_days = var.artifacts.noncurrent_days
+  expirations = {
+    expire-scratch = { prefix = var.artifacts.scratch_prefix, days = var.artifacts.scratch_days }
+  }
+}
+
+resource "aws_s3_object" "archive" {
+  for_each = var.archives
+
+  bucket       = module.artifact_bucket.id
+  key          = "models/${each.key}/model.tar.gz"
+  source       = each.value
+  source_hash  = each.key
+  content_type = "application/gzip"
+
+  lifecycle {
+    # The key says what is in the object. Without this, a path that differs between a laptop and CI uploads the same
+    # archive again, and fails where the file of a retained model is no longer there.
+    ignore_changes = [source]
+  }
+}
