@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ml.evaluate import Evaluation
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from ml.evaluate import ClassMetrics, Evaluation
+from ml.report.charts import Series, confusion_chart, line_chart, reliability_chart
+from ml.serving.images import ImageError, decode
+
+SHOWN_MISTAKES = 24
+SHOWN_CONFUSIONS = 15
+THUMBNAIL = 320  # pixels, the longer side
+
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -28,7 +46,7 @@ class ReportInput:
     classes: Sequence[str]
     evaluation: Evaluation
     history: Sequence[Mapping[str, float | None]] = ()
-    mistakes: Sequence[Mistake] = ()  # most confident first; the first 24 are shown
+    mistakes: Sequence[Mistake] = ()  # the most confident SHOWN_MISTAKES are shown
     counts: Mapping[str, int] = field(default_factory=dict)  # photos a split
     config: Mapping[str, Any] = field(default_factory=dict)  # nested mappings are shown as dotted names
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -36,4 +54,100 @@ class ReportInput:
 
 
 def write_report(path: Path, *, run: ReportInput) -> None:
-    raise NotImplementedError
+    """Writes the report to `path`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(render(run), encoding="utf-8", errors="backslashreplace")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def render(run: ReportInput) -> str:
+    templates = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["percent"] = lambda value: f"{value:.1%}"
+    script = (_HERE / "sort.js").read_text(encoding="utf-8")
+    evaluation = run.evaluation
+    mistakes = sorted(run.mistakes, key=lambda each: -each.probability)[:SHOWN_MISTAKES]
+    return templates.get_template("report.html.j2").render(
+        run=run,
+        evaluation=evaluation,
+        right=sum(evaluation.confusion[i][i] for i in range(len(run.classes))),
+        loss=_curves(run, "loss"),
+        accuracy=_curves(run, "accuracy"),
+        reliability=reliability_chart(
+            evaluation.reliability,
+            title=f"Reliability diagram: expected calibration error {evaluation.ece:.1%}",
+        ),
+        confusion=confusion_chart(
+            evaluation,
+            title=f"Confusion matrix of {len(run.classes)} classes; the pairs most confused are listed below",
+        ),
+        confusions=_confusions(evaluation),
+        worst_first=sorted(evaluation.per_class, key=_badness),
+        mistakes=[(each, _thumbnail(each.image)) for each in mistakes],
+        config=list(_flatten(run.config)),
+        script=script,
+        # The browser runs this script and no other, should a name ever slip through unescaped.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _curves(run: ReportInput, measure: str) -> Markup | None:
+    series = [
+        Series(
+            name,
+            style,
+            [(float(row["epoch"] or 0), _finite(row.get(f"{key}_{measure}"))) for row in run.history],
+        )
+        for key, name, style in (("train", "training", "train"), ("valid", "validation", "valid"))
+    ]
+    title = f"{measure.capitalize()} on training and validation photos by epoch"
+    return line_chart(series, title=title, percent=measure == "accuracy")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _badness(each: ClassMetrics) -> tuple[bool, float, float, str]:
+    return (each.support == 0, each.recall, each.f1, each.name)
+
+
+def _confusions(evaluation: Evaluation) -> list[tuple[str, str, int, int]]:
+    """(true class, predicted class, photos, photos of the true class), the most frequent first."""
+    names = evaluation.classes
+    pairs = [
+        (names[row], names[column], photos, sum(counts))
+        for row, counts in enumerate(evaluation.confusion)
+        for column, photos in enumerate(counts)
+        if photos and row != column
+    ]
+    return sorted(pairs, key=lambda pair: (-pair[2], -pair[2] / pair[3], pair[0], pair[1]))[:SHOWN_CONFUSIONS]
+
+
+def _thumbnail(source: bytes | Path) -> str | None:
+    """A data: address; None where the photo is not there any more, or not readable."""
+    try:
+        image = decode(source if isinstance(source, bytes) else source.read_bytes())
+    except (OSError, ImageError):
+        return None
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
