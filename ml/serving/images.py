@@ -4,7 +4,8 @@ The format is told from the bytes, and its PIL plugin is used directly. `Image.o
 against a limit that is global to the process, and warn; here the limit is an argument, and it is applied to
 the header, before memory for a pixel is taken. What PIL's own metadata parsers would do with a crafted file
 (an EXIF directory of 65,535 entries that all point at the same megabytes, EXIF blocks joined in quadratic
-time) is avoided by not calling them: JPEG metadata is cut off, and the orientation is read here.
+time, thousands of colour profiles inflated) is avoided by not calling them: the metadata of JPEG and PNG is
+cut off first, and the orientation is read here.
 """
 
 from __future__ import annotations
@@ -94,14 +95,17 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, formats: Collection[str
         raise ImageError("unsupported_format", f"The image is a {kind}. Send one of: {', '.join(formats)}.")
     try:
         exif = b""
-        if kind == "JPEG":
-            data, exif = _strip_jpeg(data)
+        if kind in _STRIPPERS:
+            data, exif = _STRIPPERS[kind](data)
         image: Image.Image = _PLUGINS[kind](io.BytesIO(data))
         _check_size(image, data, max_pixels)
         image.load()
         return _to_rgb(_upright(image, exif or image.info.get("exif", b"")))
     except ImageError:
         raise
+    except Image.DecompressionBombError as error:  # some plugins look for themselves, at 179 million pixels
+        text = f"The {kind} has more than {max_pixels:,} pixels. Scale it down."
+        raise ImageError("too_many_pixels", text) from error
     # PIL's decoders raise what they run into: OSError, SyntaxError, struct.error, MemoryError, ...
     except Exception as error:
         raise ImageError("broken_image", f"The {kind} is damaged or cut short.") from error
@@ -141,6 +145,27 @@ def _strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
             kept.append(data[at:end])
         at = end
     raise ImageError("broken_image", f"The JPEG has more than {MAX_JPEG_SEGMENTS} header segments.")
+
+
+def _strip_png(data: bytes) -> tuple[bytes, bytes]:
+    """The PNG with the chunks that make its (first) picture, and its EXIF block."""
+    kept, exif = [data[:8]], b""
+    at = 8
+    while True:
+        length, name = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise ImageError("broken_image", "The PNG is cut short.")
+        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            kept.append(data[at:end])
+        elif name == b"eXIf":
+            exif = data[at + 8 : end - 4]
+        if name == b"IEND":
+            return b"".join(kept), exif
+        at = end
+
+
+_STRIPPERS: Final = {"JPEG": _strip_jpeg, "PNG": _strip_png}
 
 
 def _upright(image: Image.Image, exif: bytes) -> Image.Image:
