@@ -1,0 +1,59 @@
+# What everything else stands on: the network, the buckets and the roles.
+
+module "network" {
+  source = "./modules/network"
+
+  prefix  = local.prefix
+  network = var.network
+  s3_access = {
+    read_write = [module.storage.artifact_bucket.arn]
+    read_only  = [for bucket in module.storage.data_bucket[*] : bucket.arn]
+  }
+}
+
+module "storage" {
+  source = "./modules/storage"
+
+  prefix      = local.prefix
+  artifacts   = var.artifacts
+  data_bucket = var.data_bucket
+  archives    = merge(var.retained_models, var.model == null ? {} : { (var.model.sha256) = var.model.archive })
+  data_reader_role_arns = {
+    for actor, role in module.iam.roles : actor => role.arn if contains(["training", "training-instance", "notebook"], actor)
+  }
+}
+
+module "iam" {
+  source = "./modules/iam"
+
+  prefix                   = local.prefix
+  permissions_boundary_arn = var.permissions_boundary_arn
+  artifacts = {
+    bucket_arn        = module.storage.artifact_bucket.arn
+    kms_key_arn       = module.storage.artifact_bucket.kms_key_arn
+    models_prefix     = local.models_prefix
+    captures_prefix   = local.captures_prefix
+    scratch_prefix    = module.storage.scratch.prefix
+    wheelhouse_prefix = module.storage.wheelhouse.prefix
+  }
+  data_reader_policy             = module.storage.data_reader_policy
+  network                        = local.attachment
+  training_image_repository_arns = [local.training_image_repository_arn]
+  training_instance              = var.training_instance != null
+  notebook                       = var.notebook != null
+
+  endpoint = var.model == null ? null : {
+    image         = local.endpoint_image
+    log_group_arn = module.endpoint[0].log_group.arn
+    in_vpc        = var.endpoint.in_vpc
+    captures      = var.endpoint.capture_percent != null
+  }
+  lambda = {
+    function_name  = local.function_name
+    endpoint_name  = local.endpoint_name
+    log_group_arn  = module.lambda.log_group.arn
+    in_vpc         = var.lambda.in_vpc
+    tracing        = var.lambda.tracing
+    on_failure_arn = try(var.lambda.asynchronous.on_failure_arn, null)
+  }
+}

@@ -1,0 +1,39 @@
+locals {
+  prefix = "${var.prefix}-${var.stage}"
+
+  tags = merge(var.tags, {
+    project        = var.prefix
+    stage          = var.stage
+    managed-by     = "terraform"
+    "kennel:stage" = local.prefix # what the sweep after a destroy looks for
+  })
+
+  # Names, not attributes, where the one who asks must come before the one who is named: a role before its endpoint, an
+  # alarm before the update that it may undo, a function before there is any model.
+  endpoint_name = local.prefix
+  variant_name  = "primary"
+  function_name = "${local.prefix}-classify"
+
+  captures_prefix = "captures/"
+  models_prefix   = "models/"
+
+  endpoint_image = coalesce(var.endpoint.image, data.aws_sagemaker_prebuilt_ecr_image.serving.registry_path)
+
+  attachment = {
+    subnet_ids         = module.network.subnet_ids
+    security_group_ids = [module.network.workload_security_group_id]
+  }
+}
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+
+# Looked up in the provider's own tables, without a call.
+data "aws_sagemaker_prebuilt_ecr_image" "serving" {
+  repository_name = "pytorch-inference"
+  image_tag       = var.endpoint.image_tag
+}
+
+data "aws_sagemaker_prebuilt_ecr_image" "training" {
+  repository_name = "pytorch-training"
+}

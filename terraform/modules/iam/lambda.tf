@@ -1,0 +1,48 @@
+data "aws_iam_policy_document" "lambda" {
+  source_policy_documents = var.lambda.in_vpc ? [data.aws_iam_policy_document.interfaces.json] : []
+
+  statement {
+    sid       = "AskTheEndpoint"
+    actions   = ["sagemaker:InvokeEndpoint"]
+    resources = ["${local.arn.sagemaker}:endpoint/${lower(var.lambda.endpoint_name)}"] # SageMaker's ARNs are in lower case
+  }
+
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${var.lambda.log_group_arn}:*"]
+  }
+
+  dynamic "statement" {
+    for_each = var.lambda.in_vpc ? ["on"] : []
+    content {
+      sid       = "AddressOwnInterfaces"
+      actions   = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
+      resources = ["${local.arn.ec2}:network-interface/*"]
+
+      condition {
+        test     = "ArnEquals"
+        variable = "ec2:Subnet"
+        values   = local.subnet_arns
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.lambda.tracing ? ["on"] : []
+    content {
+      sid       = "SendTraces"
+      actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+      resources = ["*"] # X-Ray knows no resources for them
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.lambda.on_failure_arn[*]
+    content {
+      sid       = "ReportFailedCalls"
+      actions   = strcontains(statement.value, ":sqs:") ? ["sqs:SendMessage"] : ["sns:Publish"]
+      resources = [statement.value]
+    }
+  }
+}

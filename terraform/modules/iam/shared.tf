@@ -1,0 +1,78 @@
+# Building blocks that the actors' documents are merged from.
+
+data "aws_iam_policy_document" "artifact_key" {
+  # The artifact bucket's own key, if it has one: without it every read and write below is refused by KMS.
+  dynamic "statement" {
+    for_each = var.artifacts.kms_key_arn[*]
+    content {
+      sid       = "UseArtifactKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "scratch" {
+  statement {
+    sid       = "ReadAndWriteScratch"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = ["${var.artifacts.bucket_arn}/${var.artifacts.scratch_prefix}*"]
+  }
+
+  statement {
+    sid       = "ListScratch"
+    actions   = ["s3:ListBucket"]
+    resources = [var.artifacts.bucket_arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["${var.artifacts.scratch_prefix}*"]
+    }
+  }
+}
+
+locals {
+  subnet_arns         = [for id in var.network.subnet_ids : "${local.arn.ec2}:subnet/${id}"]
+  security_group_arns = [for id in var.network.security_group_ids : "${local.arn.ec2}:security-group/${id}"]
+}
+
+data "aws_iam_policy_document" "interfaces" {
+  statement {
+    sid       = "AttachToTheNetwork"
+    actions   = ["ec2:CreateNetworkInterface"]
+    resources = concat(["${local.arn.ec2}:network-interface/*"], local.subnet_arns, local.security_group_arns)
+  }
+
+  statement {
+    sid       = "ManageOwnInterfaces"
+    actions   = ["ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface", "ec2:DeleteNetworkInterfacePermission"]
+    resources = ["${local.arn.ec2}:network-interface/*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ec2:Subnet"
+      values   = local.subnet_arns
+    }
+  }
+
+  statement {
+    sid = "DescribeTheNetwork"
+    actions = [
+      "ec2:DescribeDhcpOptions",
+      "ec2:DescribeNetworkInterfaces",
+      "ec2:DescribeSecurityGroups",
+      "ec2:DescribeSubnets",
+      "ec2:DescribeVpcs",
+    ]
+    resources = ["*"] # EC2 knows no resources for Describe actions
+  }
+}
+
+data "aws_iam_policy_document" "registry" {
+  statement {
+    sid       = "LogInToTheRegistry"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"] # the token is for the registry; the next statements say for which repositories it is good
+  }
+}

@@ -1,0 +1,123 @@
+variable "prefix" {
+  description = "What every name begins with: the project and the stage, such as kennel-dev."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.prefix))
+    error_message = "prefix must be 3 to 32 characters of a-z, 0-9 and hyphens, begin with a letter and not end with a hyphen; got \"${var.prefix}\"."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "A managed policy that bounds what any of the roles may do; null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be null or the ARN of an IAM policy; got \"${coalesce(var.permissions_boundary_arn, "null")}\"."
+  }
+}
+
+variable "artifacts" {
+  description = "The artifact bucket, the key that it is encrypted with (null: S3's own), and its folders by use, each ending with a slash."
+  type = object({
+    bucket_arn        = string
+    kms_key_arn       = optional(string)
+    models_prefix     = string
+    captures_prefix   = string
+    scratch_prefix    = string
+    wheelhouse_prefix = string
+  })
+  nullable = false
+
+  validation {
+    condition = alltrue([for prefix in [var.artifacts.models_prefix, var.artifacts.captures_prefix, var.artifacts.scratch_prefix, var.artifacts.wheelhouse_prefix] :
+      can(regex("^[^/*?].*/$", prefix)) && !can(regex("[*?]", prefix))
+    ])
+    error_message = "artifacts' prefixes must each name a folder, end with a slash and hold no wildcard (an empty one would grant the whole bucket); got ${jsonencode([var.artifacts.models_prefix, var.artifacts.captures_prefix, var.artifacts.scratch_prefix, var.artifacts.wheelhouse_prefix])}."
+  }
+}
+
+variable "data_reader_policy" {
+  description = "The policy document (JSON) that lets a role read the photos; null: no photos in a bucket."
+  type        = string
+  default     = null
+}
+
+variable "network" {
+  description = "Where jobs and notebooks, and by choice the endpoint and the Lambda, are attached."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  nullable = false
+
+  validation {
+    condition     = length(var.network.subnet_ids) > 0 && length(var.network.security_group_ids) > 0
+    error_message = "network must have at least one of subnet_ids and of security_group_ids; got ${length(var.network.subnet_ids)} and ${length(var.network.security_group_ids)}."
+  }
+}
+
+variable "endpoint" {
+  description = "What the endpoint's role is for: the image that it pulls, its log group, whether it sits in the network and records requests. Null: no endpoint."
+  type = object({
+    image         = string
+    log_group_arn = string
+    in_vpc        = optional(bool, false)
+    captures      = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.endpoint == null ? true : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9._/-]+[:@]", var.endpoint.image))
+    error_message = "endpoint.image must be an ECR image, <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>; got \"${try(var.endpoint.image, "")}\"."
+  }
+}
+
+variable "lambda" {
+  description = <<-EOT
+    What the function's role is for. Its own and the endpoint's names, not their ARNs, because a role is made before what
+    it is for; the log group is there before the role.
+  EOT
+  type = object({
+    function_name  = string
+    endpoint_name  = string
+    log_group_arn  = string
+    in_vpc         = optional(bool, false)
+    tracing        = optional(bool, false)
+    on_failure_arn = optional(string)
+  })
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in [var.lambda.function_name, var.lambda.endpoint_name] : can(regex("^[a-zA-Z0-9_-]{1,64}$", name))])
+    error_message = "lambda.function_name and .endpoint_name must be names of 1 to 64 letters, digits, hyphens and underscores, because a wildcard would widen the grant; got ${jsonencode([var.lambda.function_name, var.lambda.endpoint_name])}."
+  }
+}
+
+variable "training_image_repository_arns" {
+  description = "Repositories of the images that training jobs may run."
+  type        = set(string)
+  nullable    = false
+
+  validation {
+    condition     = length(var.training_image_repository_arns) > 0 && alltrue([for arn in var.training_image_repository_arns : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*$", arn))])
+    error_message = "training_image_repository_arns must be ARNs of ECR repositories without wildcards, at least one; got ${jsonencode(var.training_image_repository_arns)}."
+  }
+}
+
+variable "training_instance" {
+  description = "Whether there is a training instance, which needs a role and an instance profile."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "notebook" {
+  description = "Whether there is a notebook instance, which needs a role."
+  type        = bool
+  default     = false
+  nullable    = false
+}

@@ -1,0 +1,174 @@
+variable "name" {
+  description = "The function's name."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_-]{1,64}$", var.name))
+    error_message = "name must be 1 to 64 letters, digits, hyphens and underscores; got \"${var.name}\"."
+  }
+}
+
+variable "stage" {
+  description = "The stage, for the logs and because local alone may loosen what is fetched."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = contains(["local", "dev", "prod"], var.stage)
+    error_message = "stage must be local, dev or prod; got \"${var.stage}\"."
+  }
+}
+
+variable "role_arn" {
+  description = "The function's execution role."
+  type        = string
+  nullable    = false
+}
+
+variable "endpoint" {
+  description = "The endpoint to call, which need not be there yet, and the names that old callers still send for it."
+  type = object({
+    name    = string
+    aliases = optional(set(string), [])
+  })
+  nullable = false
+
+  validation {
+    condition     = alltrue([for alias in var.endpoint.aliases : can(regex("^[a-zA-Z0-9](-?[a-zA-Z0-9]){0,62}$", alias))])
+    error_message = "endpoint.aliases must be names that an endpoint could have, 1 to 63 letters, digits and single hyphens; got ${jsonencode(var.endpoint.aliases)}."
+  }
+}
+
+variable "function" {
+  description = <<-EOT
+    The function.
+    - package: path of the zip; runtime and architecture must fit it.
+    - memory_mb, timeout_seconds: CPU comes with memory; fetching must fit into the time.
+    - reserved_concurrency: how many run at once at most, out of the account's limit; -1: as many as the account allows.
+    - provisioned_concurrency: how many of them are kept warm behind the alias; null: none.
+    - url: a function URL for the alias, open to IAM-signed calls only.
+    - tracing: X-Ray.
+    - log_level, log_retention_days: what is logged, and how long it is kept.
+    - fetch: limits for the pictures that it downloads. Plain http and loopback addresses are for the local stage.
+    - asynchronous: what becomes of asynchronous calls: retries, the age at which they are given up, and the SQS queue or
+      SNS topic that hears of the failed ones. Null: two retries within six hours, and nobody hears.
+  EOT
+  type = object({
+    package                 = string
+    runtime                 = optional(string, "python3.12")
+    architecture            = optional(string, "arm64")
+    memory_mb               = optional(number, 512)
+    timeout_seconds         = optional(number, 30)
+    reserved_concurrency    = optional(number, 50)
+    provisioned_concurrency = optional(number)
+    url                     = optional(bool, false)
+    tracing                 = optional(bool, false)
+    log_level               = optional(string, "INFO")
+    log_retention_days      = optional(number, 30)
+    fetch = optional(object({
+      allow_http      = optional(bool, false)
+      allow_loopback  = optional(bool, false)
+      max_bytes       = optional(number, 5242880)
+      timeout_seconds = optional(number, 10)
+    }), {})
+    asynchronous = optional(object({
+      on_failure_arn        = optional(string)
+      retries               = optional(number, 2)
+      max_event_age_seconds = optional(number, 3600)
+    }))
+  })
+  nullable = false
+
+  validation {
+    condition     = endswith(var.function.package, ".zip")
+    error_message = "function.package must be the path of a .zip file; got \"${var.function.package}\"."
+  }
+
+  validation {
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.function.runtime)
+    error_message = "function.runtime must be python3.11, python3.12 or python3.13; got \"${var.function.runtime}\"."
+  }
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.function.architecture)
+    error_message = "function.architecture must be arm64 or x86_64; got \"${var.function.architecture}\"."
+  }
+
+  validation {
+    condition     = var.function.memory_mb >= 128 && var.function.memory_mb <= 10240 && floor(var.function.memory_mb) == var.function.memory_mb
+    error_message = "function.memory_mb must be a whole number from 128 to 10240; got ${var.function.memory_mb}."
+  }
+
+  validation {
+    condition     = var.function.timeout_seconds >= 1 && var.function.timeout_seconds <= 900 && floor(var.function.timeout_seconds) == var.function.timeout_seconds
+    error_message = "function.timeout_seconds must be a whole number from 1 to 900; got ${var.function.timeout_seconds}."
+  }
+
+  validation {
+    condition     = var.function.reserved_concurrency == -1 ? true : var.function.reserved_concurrency >= 50 && var.function.reserved_concurrency <= 100 && floor(var.function.reserved_concurrency) == var.function.reserved_concurrency
+    error_message = "function.reserved_concurrency must be a whole number from 50 to 100, or -1 for none reserved; got ${var.function.reserved_concurrency}."
+  }
+
+  validation {
+    condition = var.function.provisioned_concurrency == null ? true : (
+      var.function.provisioned_concurrency >= 1 && floor(var.function.provisioned_concurrency) == var.function.provisioned_concurrency
+      && (var.function.reserved_concurrency == -1 ? true : var.function.provisioned_concurrency <= var.function.reserved_concurrency)
+    )
+    error_message = "function.provisioned_concurrency must be null or a whole number from 1 to function.reserved_concurrency (${var.function.reserved_concurrency}); got ${coalesce(var.function.provisioned_concurrency, -1)}."
+  }
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.function.log_level)
+    error_message = "function.log_level must be DEBUG, INFO, WARNING or ERROR; got \"${var.function.log_level}\"."
+  }
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827], var.function.log_retention_days)
+    error_message = "function.log_retention_days must be one of CloudWatch's: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827; got ${var.function.log_retention_days}."
+  }
+
+  validation {
+    condition     = var.stage == "local" || !var.function.fetch.allow_http
+    error_message = "function.fetch.allow_http must be false outside the local stage, where pictures come by https only; the stage is \"${var.stage}\"."
+  }
+
+  validation {
+    condition     = var.stage == "local" || !var.function.fetch.allow_loopback
+    error_message = "function.fetch.allow_loopback must be false outside the local stage; the stage is \"${var.stage}\"."
+  }
+
+  validation {
+    condition     = var.function.fetch.max_bytes >= 1 && var.function.fetch.max_bytes <= 6291456 && floor(var.function.fetch.max_bytes) == var.function.fetch.max_bytes
+    error_message = "function.fetch.max_bytes must be a whole number from 1 to 6291456, which is what a SageMaker endpoint takes; got ${var.function.fetch.max_bytes}."
+  }
+
+  validation {
+    condition     = var.function.fetch.timeout_seconds > 0 && var.function.fetch.timeout_seconds < var.function.timeout_seconds
+    error_message = "function.fetch.timeout_seconds must be above 0 and below function.timeout_seconds (${var.function.timeout_seconds}), so that the endpoint still gets its time; got ${var.function.fetch.timeout_seconds}."
+  }
+
+  validation {
+    condition     = try(var.function.asynchronous.on_failure_arn, null) == null ? true : can(regex("^arn:[a-z-]+:(sqs|sns):[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.function.asynchronous.on_failure_arn))
+    error_message = "function.asynchronous.on_failure_arn must be null or the ARN of an SQS queue or SNS topic (not a FIFO one, which Lambda refuses); got \"${try(var.function.asynchronous.on_failure_arn, "")}\"."
+  }
+
+  validation {
+    condition     = var.function.asynchronous == null ? true : contains([0, 1, 2], var.function.asynchronous.retries)
+    error_message = "function.asynchronous.retries must be 0, 1 or 2; got ${try(var.function.asynchronous.retries, 0)}."
+  }
+
+  validation {
+    condition     = var.function.asynchronous == null ? true : var.function.asynchronous.max_event_age_seconds >= 60 && var.function.asynchronous.max_event_age_seconds <= 21600
+    error_message = "function.asynchronous.max_event_age_seconds must be between 60 and 21600; got ${try(var.function.asynchronous.max_event_age_seconds, 0)}."
+  }
+}
+
+variable "vpc" {
+  description = "Subnets and security groups to attach the function to; null: outside any VPC, where it leaves no network interfaces behind."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  default = null
+}

@@ -1,0 +1,72 @@
+# The model behind an endpoint that scales, and the function in front of it.
+
+module "endpoint" {
+  source = "./modules/endpoint"
+  count  = var.model == null ? 0 : 1
+
+  name                 = local.endpoint_name
+  variant              = local.variant_name
+  role_arn             = module.iam.roles["endpoint"].arn
+  rollback_alarm_names = module.observability.rollback_alarm_names
+  vpc                  = var.endpoint.in_vpc ? local.attachment : null
+  model = {
+    image       = local.endpoint_image
+    archive_uri = module.storage.archives[var.model.sha256].uri
+  }
+  endpoint = merge(var.endpoint, {
+    environment = merge(local.container_environment, var.endpoint.environment)
+  })
+  capture = var.endpoint.capture_percent == null ? null : {
+    percent         = var.endpoint.capture_percent
+    destination_uri = "s3://${module.storage.artifact_bucket.name}/${trimsuffix(local.captures_prefix, "/")}"
+    kms_key_arn     = module.storage.artifact_bucket.kms_key_arn
+  }
+}
+
+module "autoscaling" {
+  source = "./modules/autoscaling"
+  count  = var.model == null || var.autoscaling == null ? 0 : 1
+
+  scaling = var.autoscaling
+  endpoint = {
+    name    = module.endpoint[0].name
+    variant = module.endpoint[0].variant
+  }
+}
+
+module "lambda" {
+  source = "./modules/lambda"
+
+  name     = local.function_name
+  stage    = var.stage
+  role_arn = module.iam.roles["lambda"].arn
+  function = merge(var.lambda, { package = "${path.module}/${var.lambda.package}" })
+  vpc      = var.lambda.in_vpc ? local.attachment : null
+  endpoint = {
+    name    = local.endpoint_name
+    aliases = var.lambda.endpoint_aliases
+  }
+}
+
+module "observability" {
+  source = "./modules/observability"
+
+  prefix        = local.prefix
+  observability = var.observability
+  endpoint      = var.model == null ? null : { name = local.endpoint_name, variant = local.variant_name }
+  max_instances = try(var.autoscaling.max_instances, null)
+  lambda = {
+    function_name = local.function_name
+    alias         = "live"
+  }
+}
+
+locals {
+  # What AWS's PyTorch container needs to find our handlers in the archive, and to leave AWS's limit for an answer to us. Our
+  # own image takes no notice.
+  container_environment = {
+    SAGEMAKER_PROGRAM          = "inference.py"
+    SAGEMAKER_SUBMIT_DIRECTORY = "/opt/ml/model/code"
+    SAGEMAKER_REGION           = var.region
+  }
+}

@@ -1,0 +1,24 @@
+# A real account, to try things in: cheap, and quick to change.
+stage = "dev"
+
+endpoint = {
+  instance_type = "ml.m5.large"
+
+  # Long enough for the rollback alarms to see two bad minutes, short enough to wait for.
+  deployment = {
+    wait_seconds             = 60
+    termination_wait_seconds = 180
+  }
+}
+
+autoscaling = {
+  max_instances = 2
+}
+
+lambda = {
+  endpoint_aliases = ["p4-dog-breed-classification"]
+  # A new account has 10 in all, and 100 must stay unreserved: take -1 there.
+  reserved_concurrency = 50
+  log_level            = "DEBUG"
+  log_retention_days   = 7
+}

@@ -1,0 +1,30 @@
+# The embedded cloud on this machine.
+stage = "local"
+
+endpoint = {
+  # The image that the embedded cloud runs in place of a container registry.
+  image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kennel-serving:local"
+
+  # Nobody waits for alarms here.
+  deployment = {
+    wait_seconds             = 0
+    termination_wait_seconds = 0
+  }
+}
+
+lambda = {
+  # The name that callers of the replaced workflow still send.
+  endpoint_aliases = ["p4-dog-breed-classification"]
+  url              = true
+
+  # Pictures may come from this machine; no other stage accepts these two.
+  fetch = {
+    allow_http     = true
+    allow_loopback = true
+  }
+}
+
+# The state vanishes with the cloud, and so may the artifacts.
+artifacts = {
+  force_destroy = true
+}

@@ -1,0 +1,40 @@
+# What people rely on.
+stage = "prod"
+
+endpoint = {
+  instance_type      = "ml.m5.large"
+  instance_count     = 2 # in two zones
+  log_retention_days = 90
+
+  # Half of the fleet takes the new model first; then ten minutes in which the alarms can still go back.
+  deployment = {
+    routing                  = "CANARY"
+    canary_percent           = 50
+    wait_seconds             = 300
+    termination_wait_seconds = 600
+  }
+}
+
+autoscaling = {
+  min_instances = 2
+  max_instances = 4
+}
+
+lambda = {
+  endpoint_aliases     = ["p4-dog-breed-classification"]
+  reserved_concurrency = 100
+  # Two kept warm, which cost money day and night: set it to what a quiet hour needs, or leave it out.
+  provisioned_concurrency = 2
+  tracing                 = true
+  log_retention_days      = 90
+}
+
+observability = {
+  # Add e-mail addresses; each has to confirm its subscription.
+  notifications = {
+    emails = []
+  }
+  endpoint_alarms = {
+    memory_percent = 85
+  }
+}

@@ -1,0 +1,299 @@
+# Of the objects below, the module of the same name holds the defaults and the rules, each in one place. A field that is
+# left out, or null, takes the module's default. Here are only the rules that cross variables.
+
+variable "prefix" {
+  description = "The project's name, which every name begins with; the stage follows."
+  type        = string
+  default     = "kennel"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.prefix)) && !strcontains(var.prefix, "--")
+    error_message = "prefix must be 2 to 20 characters of a-z, 0-9 and single hyphens, begin with a letter and not end with a hyphen; got \"${var.prefix}\"."
+  }
+}
+
+variable "stage" {
+  description = "The stage: local (the embedded cloud), dev or prod."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = contains(["local", "dev", "prod"], var.stage)
+    error_message = "stage must be local, dev or prod; got \"${var.stage}\"."
+  }
+}
+
+variable "region" {
+  description = "The AWS region."
+  type        = string
+  default     = "us-east-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be the name of an AWS region, such as eu-central-1; got \"${var.region}\"."
+  }
+}
+
+variable "tags" {
+  description = "Tags for everything, besides the project's own (project, stage, managed-by, kennel:stage)."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(var.tags) <= 6
+    error_message = "tags must hold at most 6 tags, because an S3 object takes 10 and 4 are the project's own; got ${length(var.tags)}."
+  }
+
+  validation {
+    condition     = alltrue([for key, value in var.tags : can(regex("^[\\w .:/=+@-]{1,128}$", key)) && can(regex("^[\\w .:/=+@-]{0,256}$", value))])
+    error_message = "tags must have keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@; got ${jsonencode(var.tags)}."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !contains(["project", "stage", "managed-by", "kennel:stage"], lower(key)) && !startswith(lower(key), "aws:")])
+    error_message = "tags must not set project, stage, managed-by, kennel:stage or anything beginning with aws:; got ${jsonencode(keys(var.tags))}."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "A managed policy that bounds what any of the roles may do; null: none."
+  type        = string
+  default     = null
+}
+
+variable "network" {
+  description = "The network that jobs, instances and notebooks run in: modules/network."
+  type = object({
+    mode                      = optional(string)
+    vpc_id                    = optional(string)
+    subnet_ids                = optional(set(string))
+    cidr                      = optional(string)
+    availability_zones        = optional(number)
+    internet                  = optional(string)
+    s3_endpoint               = optional(bool)
+    amazon_linux_repositories = optional(bool)
+    interface_endpoints       = optional(set(string))
+    flow_logs                 = optional(bool)
+    flow_log_retention_days   = optional(number)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "data_bucket" {
+  description = "Where the photos are; null: in no bucket. modules/storage."
+  type = object({
+    mode        = optional(string)
+    name        = optional(string)
+    account_id  = optional(string)
+    key_prefix  = optional(string)
+    kms_key_arn = optional(string)
+  })
+  default = null
+}
+
+variable "artifacts" {
+  description = "The artifact bucket: modules/storage."
+  type = object({
+    kms_key_arn     = optional(string)
+    force_destroy   = optional(bool)
+    noncurrent_days = optional(number)
+    scratch_prefix  = optional(string)
+    scratch_days    = optional(number)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "model" {
+  description = <<-EOT
+    The model that the endpoint serves; null: none yet, and then no endpoint. `train` writes it to stages/<stage>.model.tfvars.json.
+    - name: what people call it.
+    - archive, sha256: path of the local model.tar.gz, read only when it is uploaded, and its digest, which addresses it.
+    - metrics: what evaluation found, for reviewers.
+  EOT
+  type = object({
+    name    = string
+    archive = string
+    sha256  = string
+    metrics = optional(map(number), {})
+  })
+  default = null
+
+  validation {
+    condition     = var.model == null ? true : can(regex("^[0-9a-f]{64}$", var.model.sha256))
+    error_message = "model.sha256 must be 64 hexadecimal digits in lower case, as `train` writes them; got \"${try(var.model.sha256, "")}\"."
+  }
+
+  validation {
+    condition     = var.model == null ? true : can(regex("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", var.model.name))
+    error_message = "model.name must be 1 to 63 letters, digits, dots, underscores and hyphens; got \"${try(var.model.name, "")}\"."
+  }
+
+  validation {
+    condition     = var.model == null ? true : endswith(var.model.archive, ".tar.gz")
+    error_message = "model.archive must be the path of a .tar.gz file; got \"${try(var.model.archive, "")}\"."
+  }
+}
+
+variable "retained_models" {
+  description = "Earlier archives that stay in the bucket, to go back to: SHA-256 to the path of the local model.tar.gz."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for digest in keys(var.retained_models) : can(regex("^[0-9a-f]{64}$", digest))])
+    error_message = "retained_models must have SHA-256 digests of 64 hexadecimal digits in lower case as keys; got ${jsonencode(keys(var.retained_models))}."
+  }
+}
+
+variable "endpoint" {
+  description = <<-EOT
+    The endpoint: modules/endpoint. Besides:
+    - image: container image in ECR; null: AWS's PyTorch inference container, in the version image_tag.
+    - in_vpc: attach the containers to the network's subnets.
+    - capture_percent: share of requests and answers to record in the artifact bucket (captures/); null: none.
+  EOT
+  type = object({
+    image                    = optional(string)
+    image_tag                = optional(string, "2.6.0-cpu-py312-ubuntu22.04-sagemaker")
+    instance_type            = optional(string)
+    instance_count           = optional(number, 1)
+    environment              = optional(map(string), {})
+    network_isolation        = optional(bool)
+    in_vpc                   = optional(bool, false)
+    capture_percent          = optional(number)
+    volume_kms_key_arn       = optional(string)
+    startup_timeout_seconds  = optional(number)
+    download_timeout_seconds = optional(number)
+    log_retention_days       = optional(number)
+    deployment = optional(object({
+      routing                   = optional(string)
+      wait_seconds              = optional(number)
+      canary_percent            = optional(number)
+      linear_percent            = optional(number)
+      termination_wait_seconds  = optional(number)
+      execution_timeout_seconds = optional(number)
+    }))
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = alltrue([for name in keys(var.endpoint.environment) :
+      !contains(["KENNEL_FETCH_ALLOW_HTTP", "KENNEL_FETCH_ALLOW_LOOPBACK"], name)
+    ]) || var.stage == "local"
+    error_message = "endpoint.environment must not set KENNEL_FETCH_ALLOW_HTTP or KENNEL_FETCH_ALLOW_LOOPBACK outside the local stage; got stage \"${var.stage}\" and ${jsonencode(keys(var.endpoint.environment))}."
+  }
+
+  validation {
+    condition     = var.autoscaling == null ? true : var.endpoint.instance_count >= coalesce(var.autoscaling.min_instances, 1) && var.endpoint.instance_count <= coalesce(var.autoscaling.max_instances, 4)
+    error_message = "endpoint.instance_count must be between autoscaling.min_instances and autoscaling.max_instances; got ${var.endpoint.instance_count}."
+  }
+}
+
+variable "autoscaling" {
+  description = "How the endpoint scales; null: it does not. modules/autoscaling."
+  type = object({
+    min_instances              = optional(number, 1)
+    max_instances              = optional(number, 4)
+    metric                     = optional(string)
+    target                     = optional(number)
+    scale_in_cooldown_seconds  = optional(number)
+    scale_out_cooldown_seconds = optional(number)
+    disable_scale_in           = optional(bool)
+  })
+  default = {}
+}
+
+variable "lambda" {
+  description = <<-EOT
+    The function in front of the endpoint: modules/lambda. Besides:
+    - package: path of its zip, relative to this folder.
+    - endpoint_aliases: names that old callers still send for the endpoint.
+    - in_vpc: attach it to the network's subnets; it then needs a way out, and leaves network interfaces behind for a while.
+  EOT
+  type = object({
+    package                 = optional(string, "../.kennel/build/lambda.zip")
+    endpoint_aliases        = optional(set(string), [])
+    in_vpc                  = optional(bool, false)
+    runtime                 = optional(string)
+    architecture            = optional(string)
+    memory_mb               = optional(number)
+    timeout_seconds         = optional(number)
+    reserved_concurrency    = optional(number)
+    provisioned_concurrency = optional(number)
+    url                     = optional(bool)
+    tracing                 = optional(bool)
+    log_level               = optional(string)
+    log_retention_days      = optional(number)
+    fetch = optional(object({
+      allow_http      = optional(bool)
+      allow_loopback  = optional(bool)
+      max_bytes       = optional(number)
+      timeout_seconds = optional(number)
+    }))
+    asynchronous = optional(object({
+      on_failure_arn        = optional(string)
+      retries               = optional(number)
+      max_event_age_seconds = optional(number)
+    }))
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "training_instance" {
+  description = "The EC2 instance that trains; null: none. modules/training_instance."
+  type = object({
+    instance_type = optional(string)
+    volume_gb     = optional(number)
+    kms_key_arn   = optional(string)
+    install_from  = optional(string)
+    python        = optional(string)
+    packages      = optional(list(string))
+  })
+  default = null
+}
+
+variable "notebook" {
+  description = "The SageMaker notebook instance; null: none. modules/notebook."
+  type = object({
+    instance_type          = optional(string)
+    volume_gb              = optional(number)
+    kms_key_arn            = optional(string)
+    direct_internet_access = optional(bool)
+    root_access            = optional(bool)
+    idle_stop_minutes      = optional(number)
+  })
+  default = null
+}
+
+variable "observability" {
+  description = "Alarms, who hears of them, and the dashboard: modules/observability."
+  type = object({
+    dashboard = optional(bool)
+    notifications = optional(object({
+      emails      = optional(set(string))
+      kms_key_arn = optional(string)
+    }))
+    endpoint_alarms = optional(object({
+      server_errors      = optional(number)
+      model_errors       = optional(number)
+      latency_p99_ms     = optional(number)
+      cpu_percent        = optional(number)
+      memory_percent     = optional(number)
+      evaluation_minutes = optional(number)
+    }))
+    lambda_alarms = optional(object({
+      errors    = optional(number)
+      throttles = optional(number)
+    }))
+  })
+  default  = {}
+  nullable = false
+}
