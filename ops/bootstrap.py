@@ -50,7 +50,9 @@ def alone() -> Iterator[None]:
 def install() -> None:
     free = shutil.disk_usage(ROOT).free
     if free < MINIMUM_FREE_BYTES and not VENV.is_dir():
-        sys.exit(f"inv: the set-up needs 8 GB of free disk, {free / 1024**3:.1f} GB are left: make room first.")
+        sys.exit(
+            f"inv: the set-up needs 8 GB of free disk, {free / 1024**3:.1f} GB are left: make room first."
+        )
     started = time.monotonic()
     print("inv: setting up .venv from requirements.txt (a few minutes, once)", file=sys.stderr)
     STAMP.unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""The store of archives on this machine, by digest, and the file that tells Terraform which one to deploy."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.artifact import inspect
+from ml.errors import KennelError
+from ops.paths import ARTIFACTS, TERRAFORM, shown
+from ops.stage import Stage
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as Terraform's variable `model` has it."""
+
+    name: str
+    sha256: str
+    metrics: dict[str, float]
+
+    @property
+    def archive(self) -> Path:
+        return ARTIFACTS / self.sha256 / "model.tar.gz"
+
+    def to_variable(self) -> dict[str, Any]:
+        """Return the variable; the path is relative to terraform/, so that it is the same on every machine."""
+        archive = os.path.relpath(self.archive, TERRAFORM)
+        return {"name": self.name, "archive": archive, "sha256": self.sha256, "metrics": self.metrics}
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return the archive's manifest, or None when the archive is not on this machine."""
+        return inspect(self.archive) if self.archive.is_file() else None
+
+
+def release(stage: Stage, archive: Path, sha256: str, metrics: dict[str, float]) -> Model:
+    """Store the archive and name it as the stage's model; the next plan deploys it."""
+    model = Model(f"model-{sha256[:12]}", sha256, metrics)
+    if not model.archive.is_file():
+        model.archive.parent.mkdir(parents=True, exist_ok=True)
+        fresh = model.archive.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(archive, fresh)
+        fresh.replace(model.archive)
+    text = json.dumps({"model": model.to_variable()}, indent=2) + "\n"
+    fresh = stage.model_file.with_suffix(f".{os.getpid()}")
+    fresh.write_text(text)
+    fresh.replace(stage.model_file)
+    return model
+
+
+def chosen(stage: Stage) -> Model | None:
+    """Return the model that the stage's file names, or None before the first training.
+
+    Raises:
+        KennelError: the file is not what `train` writes.
+    """
+    if not stage.model_file.is_file():
+        return None
+    try:
+        variable = json.loads(stage.model_file.read_text())["model"]
+        if variable is None:
+            return None
+        model = Model(variable["name"], variable["sha256"], dict(variable.get("metrics", {})))
+    except (ValueError, KeyError, TypeError) as error:
+        raise KennelError(
+            'A model file is what `train` writes: {"model": {"name", "archive", "sha256", "metrics"}}.',
+            f"{shown(stage.model_file)}: {error!r}",
+            "Run ./inv train again, or remove the file to deploy no model.",
+        ) from error
+    if not re.fullmatch("[0-9a-f]{64}", model.sha256):
+        raise KennelError(
+            "A model's sha256 has 64 hexadecimal digits.", model.sha256, "Run ./inv train again."
+        )
+    return model

@@ -1,0 +1,54 @@
+"""The checks and the tests, as `./inv check` and `./inv test` run them, here and in CI."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from ops import terraform
+from ops.paths import ROOT, TERRAFORM, WORK
+from ops.settings import Settings
+
+
+def run_tests(only: str | None, *, fast: bool) -> int:
+    """Run pytest; return its exit code. Nothing of the caller's AWS settings reaches a test."""
+    terraform.version()
+    arguments = [sys.executable, "-m", "pytest"]
+    if fast:
+        arguments += ["-m", "not slow"]
+    if only is not None:
+        arguments += [only] if (ROOT / only.partition("::")[0]).exists() else ["-k", only]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KENNEL_STAGE"))
+    }
+    return subprocess.run(arguments, cwd=ROOT, env=environment, check=False).returncode
+
+
+def run_checks() -> int:
+    """Run ruff, mypy, and Terraform's format and validation; return 0 when all pass."""
+    python = [sys.executable, "-m"]
+    environment = terraform.cli_environment(os.environ, Settings.read().provider_mirror)
+    failures = [
+        _run("ruff check", [*python, "ruff", "check", "."], environment),
+        _run("ruff format", [*python, "ruff", "format", "--check", "."], environment),
+        _run("mypy", [*python, "mypy"], environment),
+        _run("terraform fmt", ["terraform", "fmt", "-check", "-recursive", str(TERRAFORM)], environment),
+    ]
+    for directory in (TERRAFORM, TERRAFORM / "bootstrap"):
+        here = environment | {"TF_DATA_DIR": str(WORK / "check" / directory.name)}
+        inside = ["terraform", f"-chdir={directory}"]
+        init = [*inside, "init", "-backend=false", "-input=false", "-lockfile=readonly"]
+        failures += [
+            _run(f"terraform init {directory.name}", init, here),
+            _run(f"terraform validate {directory.name}", [*inside, "validate"], here),
+        ]
+    return max(failures)
+
+
+def _run(name: str, command: list[str], environment: dict[str, str]) -> int:
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    print(f"{'ok' if done.returncode == 0 else 'FAILED':8} {name}", flush=True)
+    if done.returncode != 0:
+        print(done.stdout + done.stderr)
+    return int(done.returncode != 0)

@@ -1,0 +1,249 @@
+"""Plan, apply and destroy a stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ml.artifact import unpacked
+from ml.errors import KennelError
+from ops import artifacts, lambda_package, live, plan_summary, recovery, state_bucket
+from ops.artifacts import Model
+from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
+from ops.progress import Progress
+from ops.stage import Stage
+from ops.sweep import Found, Sweeper, purge_bucket, remove_state_bucket
+from ops.terraform import Terraform
+
+Say = Callable[[str], None]  # tells the person what goes on
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A saved plan and what it was made from."""
+
+    has_changes: bool
+    summary: str
+    counts: dict[str, int]  # changes by action
+
+
+class Deployment:
+    """A stage, its Terraform, and the plan between them."""
+
+    def __init__(self, stage: Stage, say: Say) -> None:
+        self.stage = stage
+        self.say = say
+        self.plan_file = stage.directory / "plan.tfplan"
+        self.plan_record = stage.directory / "plan.json"
+
+    def prepare(self) -> None:
+        """Bring up what a plan needs: cloud, state bucket, an initialized Terraform; repair what was killed."""
+        if not self.stage.is_running:
+            cloud = self.stage.start()
+            if cloud is not None:
+                self.say(f"The embedded cloud was not running: started at {cloud.endpoint_url}.")
+        self.stage.directory.mkdir(parents=True, exist_ok=True)
+        if state_bucket.ensure(self.stage):
+            self.say(f"Made the bucket for Terraform's state: {state_bucket.name(self.stage)}.")
+        self.terraform.init()
+        for note in recovery.recover(self.terraform, self.sweeper, self.stage.identity):
+            self.say(note)
+
+    @property
+    def terraform(self) -> Terraform:
+        return Terraform(self.stage, backend=state_bucket.backend(self.stage))
+
+    @property
+    def sweeper(self) -> Sweeper:
+        return Sweeper(self.stage, state_bucket.prefix(self.stage))
+
+    def outputs(self) -> dict[str, Any]:
+        """Return what the last apply left, by name; empty when nothing is deployed or the cloud is not there."""
+        if not self.stage.is_running or not state_bucket.exists(self.stage):
+            return {}
+        self.stage.directory.mkdir(parents=True, exist_ok=True)
+        self.terraform.init()
+        return self.terraform.outputs()
+
+    def plan(self, *, force: bool = False) -> Planned:
+        """Save a plan.
+
+        Raises:
+            KennelError: the inputs are not fit to be planned, or the model is worse than the deployed one.
+        """
+        self.prepare()
+        lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
+        outputs = self.terraform.outputs()
+        model = artifacts.chosen(self.stage)
+        deployed = _deployed(outputs)
+        if model is not None:
+            self._check_model(model, deployed, stored=set(outputs.get("model_archives") or []), force=force)
+        self.discard()
+        arguments = self._variables(model, outputs)
+        with Progress("plan") as progress:
+            has_changes = self.terraform.plan(self.plan_file, arguments, progress.on_event)
+        changes = plan_summary.changes(self.terraform.show(self.plan_file))
+        planned = Planned(
+            has_changes, plan_summary.text(changes, deployed, model), plan_summary.counts(changes)
+        )
+        self.plan_record.write_text(
+            json.dumps(
+                {"inputs": self._inputs_digest(), "identity": self.stage.identity, **vars(planned)}, indent=2
+            )
+        )
+        return planned
+
+    def saved(self) -> Planned | None:
+        """Return the saved plan, or None where there is none.
+
+        Raises:
+            KennelError: it was made from other inputs, or for a cloud that is gone.
+        """
+        if not self.plan_file.is_file() or not self.plan_record.is_file():
+            return None
+        record = json.loads(self.plan_record.read_text())
+        if record.pop("identity") != self.stage.identity:
+            self.discard()
+            self.say("The saved plan was made for a cloud that has ended since: planning anew.")
+            return None
+        if record.pop("inputs") != self._inputs_digest():
+            raise KennelError(
+                "Only the plan that was reviewed is applied.",
+                "the Terraform files, the model or the function have changed since it was saved",
+                f"./inv plan --stage {self.stage.name} shows the new plan; then apply that one.",
+            )
+        return Planned(**record)
+
+    def discard(self) -> None:
+        """Forget the saved plan."""
+        self.plan_file.unlink(missing_ok=True)
+        self.plan_record.unlink(missing_ok=True)
+
+    def apply(self, planned: Planned) -> live.Report:
+        """Apply the saved plan, then look at what is live.
+
+        Raises:
+            KennelError: Terraform failed, or what is live is not what was planned.
+        """
+        terraform = self.terraform
+        recovery.refuse_when_at_work(terraform)
+        marker = recovery.Marker(self.stage)
+        marker.set(identity=self.stage.identity, known=terraform.addresses())
+        with Progress("apply", total=sum(planned.counts.values())) as progress:
+            try:
+                terraform.apply(self.plan_file, progress.on_event)
+            finally:
+                self.discard()
+                if (
+                    self.stage.is_running
+                ):  # Terraform ended by itself and has stored its state, be it of a failure
+                    marker.clear()
+        return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
+
+    def destroy(self, *, keep_state: bool) -> list[Found]:
+        """Destroy everything of the stage but a data bucket; return what was swept up beside Terraform.
+
+        Raises:
+            KennelError: something is left.
+        """
+        terraform = self.terraform
+        outputs = terraform.outputs()
+        if outputs.get("endpoint_name"):
+            live.wait_until_stable(self.stage, outputs["endpoint_name"])
+        if outputs.get("artifact_bucket"):
+            purge_bucket(self.stage.client("s3"), outputs["artifact_bucket"])
+        marker = recovery.Marker(self.stage)
+        with Progress("destroy", total=len(terraform.addresses())) as progress:
+            terraform.apply_directly(self._variables(None, {}), progress.on_event, destroy=True)
+        marker.clear()
+        self.discard()
+        swept = self.sweeper.find()
+        self.sweeper.remove(swept)
+        left = self.sweeper.find()
+        if left:
+            raise KennelError(
+                "A destroy leaves nothing.",
+                "left: " + ", ".join(str(found) for found in left),
+                "Run ./inv destroy again in some minutes; network interfaces outlive their owners for a while.",
+            )
+        if not keep_state:
+            remove_state_bucket(self.stage.client("s3"), state_bucket.name(self.stage))
+            (self.stage.directory / "bootstrap.tfstate").unlink(missing_ok=True)
+        return swept
+
+    def _variables(self, model: Model | None, outputs: dict[str, Any]) -> list[str]:
+        """Return Terraform's arguments: the stage's own file, the model, and which earlier archives stay."""
+        derived = self.stage.directory / "derived.tfvars.json"
+        retained = _retained(model, outputs)
+        derived.write_text(
+            json.dumps(
+                {
+                    "model": model.to_variable() if model else None,
+                    "retained_models": {
+                        sha: Model("", sha, {}).to_variable()["archive"] for sha in sorted(retained)
+                    },
+                },
+                indent=2,
+            )
+        )
+        return [f"-var-file={self.stage.variables_file}", f"-var-file={derived}"]
+
+    def _inputs_digest(self) -> str:
+        """What a plan is made from: Terraform's files, the stage's variables, the model, the function."""
+        files = [
+            *TERRAFORM.glob("*.tf"), *TERRAFORM.glob("modules/**/*.tf"), *TERRAFORM.glob("modules/**/*.tftpl"),
+            self.stage.variables_file, self.stage.model_file, LAMBDA_PACKAGE,
+        ]  # fmt: skip
+        digest = hashlib.sha256()
+        for file in sorted(files):
+            digest.update(f"{shown(file)}\0".encode())
+            digest.update(file.read_bytes() if file.is_file() else b"absent")
+        return digest.hexdigest()
+
+    def _check_model(self, model: Model, deployed: Model | None, *, stored: set[str], force: bool) -> None:
+        manifest = model.manifest()
+        if manifest is None and model.sha256 not in stored:
+            raise KennelError(
+                "A model's archive is on this machine until it is uploaded.",
+                f"{shown(model.archive)} is missing",
+                "Train again with ./inv train, or copy the archive there.",
+            )
+        before = deployed.manifest() if deployed is not None else None
+        if force or before is None or manifest is None or deployed is None or deployed.sha256 == model.sha256:
+            return
+        same_test = manifest["data"]["test_digest"] == before["data"]["test_digest"]
+        new, old = manifest["metrics"]["accuracy"], before["metrics"]["accuracy"]
+        if same_test and new < old:
+            raise KennelError(
+                "A model goes out when it is at least as good as the deployed one on the same test photos.",
+                f"accuracy {new:.4f}, deployed {old:.4f}",
+                "Train a better one, or deploy it all the same with --force.",
+            )
+
+
+def _deployed(outputs: dict[str, Any]) -> Model | None:
+    model = outputs.get("model")
+    return Model(model["name"], model["sha256"], model.get("metrics") or {}) if model else None
+
+
+def _retained(model: Model | None, outputs: dict[str, Any]) -> set[str]:
+    """Return the digests of the earlier archives to keep: the one before stays, to go back to."""
+    deployed = _deployed(outputs)
+    if model is None or deployed is None:
+        return set()
+    if deployed.sha256 == model.sha256:
+        return set(outputs.get("model_archives") or []) - {model.sha256}
+    return {deployed.sha256}
+
+
+def _golden(model: Model | None) -> live.Golden | None:
+    """Return the picture that a deployed model must answer right, from the archive."""
+    manifest = model.manifest() if model is not None else None
+    if model is None or manifest is None:
+        return None
+    golden = manifest["golden"]
+    with unpacked(model.archive) as directory:
+        return live.Golden((directory / golden["file"]).read_bytes(), golden["label"])

@@ -1,0 +1,166 @@
+"""Looks at what is live in a stage, and tells whether it is what was planned.
+
+Terraform's word is not enough: when a blue/green update is rolled back, the endpoint is in service again with the
+old configuration, and the provider reports success.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ml.errors import KennelError
+from ops.predict import ask
+from ops.stage import Stage
+
+STABLE = {"InService", "OutOfService", "Failed", "UpdateRollbackFailed"}
+STABLE_SECONDS = 3600  # SageMaker gives an update an hour at most by default
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A picture that comes with the model, and the label that the model must give it."""
+
+    image: bytes
+    label: int
+
+
+@dataclass
+class Report:
+    """What is live, as lines for a person, and what of it is not as planned."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def check(self, name: str, value: str, fault: str | None) -> None:
+        self.lines.append((name, value))
+        if fault is not None:
+            self.wrong.append(fault)
+
+
+def verify(stage: Stage, outputs: dict[str, Any], golden: Golden | None) -> Report:
+    """Compare what is live with what Terraform's outputs say was deployed, and ask it the golden question.
+
+    Raises:
+        KennelError: something live is not what was planned.
+    """
+    report = look(stage, outputs)
+    if golden is not None and outputs.get("endpoint_name") and not report.wrong:
+        answer = ask(stage, outputs, golden.image)
+        right = answer.get("label") == golden.label
+        report.check(
+            "golden photo",
+            "answered right" if right else "answered wrong",
+            None
+            if right
+            else f"the golden photo's label is {golden.label}, the deployed model answers {answer}",
+        )
+    if report.wrong:
+        raise KennelError(
+            "After an apply, what is live is what was planned.",
+            "; ".join(report.wrong),
+            f"./inv status --stage {stage.name} shows what is live; correct the cause, then plan and apply again.",
+        )
+    return report
+
+
+def look(stage: Stage, outputs: dict[str, Any]) -> Report:
+    """Describe the endpoint, its scaling and the function, each compared with the outputs."""
+    report = Report()
+    _look_at_endpoint(stage, outputs, report)
+    _look_at_function(stage, outputs, report)
+    return report
+
+
+def _look_at_endpoint(stage: Stage, outputs: dict[str, Any], report: Report) -> None:
+    name = outputs.get("endpoint_name")
+    if not name:
+        report.check("endpoint", "none (no model yet: ./inv train)", None)
+        return
+    try:
+        described = stage.client("sagemaker").describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        report.check(
+            "endpoint", f"{name}: gone", f"the endpoint {name} is gone: {error.response['Error']['Message']}"
+        )
+        return
+    state = described["EndpointStatus"]
+    reason = f": {described['FailureReason']}" if described.get("FailureReason") else ""
+    report.check(
+        "endpoint",
+        f"{name}: {state}{reason}",
+        None if state == "InService" else f"the endpoint {name} is {state}{reason}",
+    )
+    live_config, planned_config = described["EndpointConfigName"], outputs["endpoint_config_name"]
+    report.check(
+        "configuration",
+        live_config,
+        None
+        if live_config == planned_config
+        else f"the endpoint serves {live_config}, planned was {planned_config}: the update was rolled back{reason}",
+    )
+    model = outputs.get("model")
+    if model:
+        accuracy = (model.get("metrics") or {}).get("accuracy")
+        report.check("model", model["name"] + (f", test accuracy {accuracy:.1%}" if accuracy else ""), None)
+    for variant in described.get("ProductionVariants", []):
+        count, wanted = variant.get("CurrentInstanceCount", 0), variant.get("DesiredInstanceCount", 0)
+        report.check("instances", f"{count} of {wanted} ({variant['VariantName']})", None)
+    scaling = outputs.get("autoscaling")
+    if scaling:
+        report.check(
+            "scaling", f"{scaling['min']} to {scaling['max']} instances, target {scaling['target']}", None
+        )
+
+
+def _look_at_function(stage: Stage, outputs: dict[str, Any], report: Report) -> None:
+    name = outputs.get("lambda_function_name")
+    if not name:
+        return
+    client = stage.client("lambda")
+    try:
+        described = client.get_function(FunctionName=name, Qualifier=outputs["lambda_alias"])
+    except ClientError as error:
+        report.check(
+            "function", f"{name}: gone", f"the function {name} is gone: {error.response['Error']['Message']}"
+        )
+        return
+    configuration = described["Configuration"]
+    state = configuration.get("State", "Active")
+    report.check(
+        "function",
+        f"{name}:{outputs['lambda_alias']} (version {configuration['Version']}, {state})",
+        None if state == "Active" else f"the function {name} is {state}",
+    )
+    reserved = client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+    if reserved is not None:
+        report.check("concurrency", f"{reserved} reserved", None)
+    if outputs.get("lambda_function_url"):
+        report.check("URL", outputs["lambda_function_url"], None)
+
+
+def wait_until_stable(stage: Stage, endpoint: str) -> None:
+    """Wait while the endpoint is being made, updated or rolled back: a delete in between would lose it.
+
+    Raises:
+        KennelError: it does not come to rest within an hour.
+    """
+    client = stage.client("sagemaker")
+    deadline = time.monotonic() + STABLE_SECONDS
+    state = "unknown"
+    while time.monotonic() < deadline:
+        try:
+            state = client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"]
+        except ClientError:
+            return  # there is none
+        if state in STABLE:
+            return
+        time.sleep(1)
+    raise KennelError(
+        "An endpoint is destroyed when it has come to rest.",
+        f"{endpoint} is still {state} after {STABLE_SECONDS} s",
+        "Look at the endpoint in the console, then run the same command again.",
+    )

@@ -1,0 +1,87 @@
+"""A saved plan in words, as much as fits a terminal: what goes first, then what changes, then what comes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from ops.artifacts import Model
+
+MARKS = {"destroy": "-", "replace": "±", "update": "~", "create": "+"}  # in the order in which they are shown
+LISTED = 15  # addresses of one action; creations are counted by module beyond that
+
+
+@dataclass(frozen=True)
+class Change:
+    """One resource that a plan changes."""
+
+    address: str
+    action: str  # a key of MARKS
+    attributes: tuple[str, ...]  # that differ, of an update or a replacement
+    forced_by: tuple[str, ...]  # attributes that force a replacement
+
+
+def changes(plan: dict[str, Any]) -> list[Change]:
+    """Return the plan's changes, the most dangerous first."""
+    found = [_change(entry) for entry in plan.get("resource_changes", [])]
+    order = list(MARKS)
+    return sorted((c for c in found if c is not None), key=lambda c: (order.index(c.action), c.address))
+
+
+def _change(entry: dict[str, Any]) -> Change | None:
+    actions = entry["change"]["actions"]
+    if actions in (["no-op"], ["read"]):
+        return None
+    action = "replace" if len(actions) == 2 else {"delete": "destroy"}.get(actions[0], actions[0])
+    before, after = entry["change"].get("before") or {}, entry["change"].get("after") or {}
+    unknown = entry["change"].get("after_unknown") or {}
+    differing = tuple(
+        name
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name) and not unknown.get(name)
+    )
+    forced = tuple(sorted({str(path[0]) for path in entry["change"].get("replace_paths", [])}))
+    return Change(entry["address"], action, differing if action in {"update", "replace"} else (), forced)
+
+
+def counts(found: list[Change]) -> dict[str, int]:
+    """Return the number of changes by action."""
+    return dict(Counter(change.action for change in found))
+
+
+def text(found: list[Change], deployed: Model | None, model: Model | None) -> str:
+    """Return the plan in words."""
+    if not found:
+        return "Nothing changes: what is deployed is what is declared."
+    number = counts(found)
+    lines = [", ".join(f"{number[action]} to {action}" for action in MARKS if action in number) + "."]
+    for action, mark in MARKS.items():
+        of_action = [change for change in found if change.action == action]
+        if action == "create" and len(of_action) > LISTED:
+            lines += [f"  {mark} {count:3d} in {module}" for module, count in _by_module(of_action).items()]
+            continue
+        for change in of_action:
+            reason = f" (forced by {', '.join(change.forced_by)})" if change.forced_by else ""
+            what = f": {', '.join(change.attributes[:6])}" if action == "update" and change.attributes else ""
+            lines.append(f"  {mark} {change.address}{what}{reason}")
+    if model is not None and (deployed is None or deployed.sha256 != model.sha256):
+        lines += ["", *_models(deployed, model)]
+    return "\n".join(lines)
+
+
+def _by_module(found: list[Change]) -> dict[str, int]:
+    modules = (
+        c.address.split(".")[1].split("[")[0] if c.address.startswith("module.") else "the root"
+        for c in found
+    )
+    return dict(sorted(Counter(modules).items()))
+
+
+def _models(deployed: Model | None, model: Model) -> list[str]:
+    def described(entry: Model) -> str:
+        accuracy = entry.metrics.get("accuracy")
+        return entry.name + (f", test accuracy {accuracy:.1%}" if accuracy is not None else "")
+
+    before = [f"  from {described(deployed)}"] if deployed is not None else []
+    return ["Model:", *before, f"  to   {described(model)}"]

@@ -1,0 +1,44 @@
+"""Shows on stderr how far Terraform is: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+LOG_INTERVAL = 10  # seconds between two lines where stderr is not a terminal
+
+
+class Progress:
+    """Follows the events of one terraform command."""
+
+    def __init__(self, command: str, total: int | None = None) -> None:
+        self._bar = tqdm(
+            total=total,
+            desc=command,
+            unit=" resources",
+            file=sys.stderr,
+            mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL,
+            ncols=79,
+            leave=False,
+            bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}] {postfix}"
+            if total
+            else "{desc}: {n_fmt} [{elapsed}] {postfix}",
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._bar.close()
+
+    def on_event(self, event: dict[str, Any]) -> None:
+        """Take one event of `terraform … -json`."""
+        kind = event.get("type", "")
+        if kind in {"apply_start", "apply_progress", "refresh_start"}:
+            self._bar.set_postfix_str(event["hook"]["resource"]["addr"][-45:], refresh=False)
+            self._bar.refresh() if sys.stderr.isatty() else self._bar.update(0)
+        elif kind in {"apply_complete", "refresh_complete"}:
+            self._bar.update(1)

@@ -1,0 +1,347 @@
+"""Finds what is ours in a cloud, and removes it: the proof after a destroy, and the repair after a killed apply.
+
+Terraform knows what it stored. What a killed Terraform made and did not store, and what services make by
+themselves (log groups), is found here: by name below the stage's prefix, or by the tag that the root module puts
+on everything. A data bucket is never among it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ml.errors import KennelError
+from ops.stage import Stage
+
+TAG = "kennel:stage"
+DELETE_SECONDS = 600
+PROTECTED_SUFFIXES = ("-data", "-terraform-state")  # before the account id, where a bucket's name has one
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something of ours that exists."""
+
+    kind: str
+    identifier: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.identifier}"
+
+
+Listing = Callable[["Sweeper"], Iterator[str]]
+Removal = Callable[["Sweeper", str], object]
+
+
+class Sweeper:
+    """Lists and removes what belongs to one stage of one prefix, e.g. `kennel-local`."""
+
+    def __init__(self, stage: Stage, prefix: str) -> None:
+        self.stage = stage
+        self.prefix = prefix
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.stage.client(service)
+        return self._clients[service]
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+        """Yield the entries of all pages of a listing."""
+        client = self.client(service)
+        if client.can_paginate(operation):
+            for page in client.get_paginator(operation).paginate(**arguments):
+                yield from page.get(key, [])
+        else:
+            yield from getattr(client, operation)(**arguments).get(key, [])
+
+    @property
+    def tagged(self) -> list[dict[str, Any]]:
+        return [{"Name": f"tag:{TAG}", "Values": [self.prefix]}]
+
+    def is_ours(self, name: str) -> bool:
+        return name == self.prefix or name.startswith(f"{self.prefix}-")
+
+    def find(self) -> list[Found]:
+        """Return all that is ours, in the order in which it can be removed."""
+        return [Found(kind, name) for kind, (listing, _) in KINDS.items() for name in listing(self)]
+
+    def remove(self, found: list[Found]) -> list[Found]:
+        """Remove what was found; return what resisted until the deadline."""
+        deadline = time.monotonic() + DELETE_SECONDS
+        left = found
+        while left:
+            resisting = [entry for entry in left if not self._removed(entry)]
+            if time.monotonic() > deadline or (len(resisting) == len(left) and not _may_yield(resisting)):
+                return resisting
+            left = resisting
+            if left:
+                time.sleep(1)
+        return []
+
+    def _removed(self, entry: Found) -> bool:
+        try:
+            KINDS[entry.kind][1](self, entry.identifier)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            return (
+                "NotFound" in code
+                or code in {"NoSuchEntity", "NoSuchBucket"}
+                or "Could not find" in str(error)
+            )
+        return True
+
+
+def _may_yield(resisting: list[Found]) -> bool:
+    """Whether waiting can help: network interfaces and what they hold let go minutes after their owners."""
+    return any(entry.kind in {"network interface", "security group", "subnet", "VPC"} for entry in resisting)
+
+
+def purge_bucket(s3: Any, bucket: str) -> int:
+    """Delete all versions of all objects in a bucket; return their number.
+
+    Raises:
+        KennelError: the bucket is one that is never purged.
+    """
+    if is_protected(bucket):
+        raise KennelError("A data bucket and a state bucket are never emptied by a sweep.", bucket)
+    return _purge(s3, bucket)
+
+
+def _purge(s3: Any, bucket: str) -> int:
+    count = 0
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        entries = [
+            {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+            for entry in page.get("Versions", []) + page.get("DeleteMarkers", [])
+        ]
+        if entries:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": entries, "Quiet": True})
+            count += len(entries)
+    return count
+
+
+def remove_state_bucket(s3: Any, bucket: str) -> None:
+    """Remove the bucket with a stage's state: the last step of a destroy, when the state is empty."""
+    _purge(s3, bucket)
+    s3.delete_bucket(Bucket=bucket)
+
+
+def is_protected(bucket: str) -> bool:
+    """Whether the bucket holds the user's photos or Terraform's state."""
+    stem = bucket.rstrip("0123456789").rstrip("-")
+    return any(bucket.endswith(suffix) or stem.endswith(suffix) for suffix in PROTECTED_SUFFIXES)
+
+
+def _scalable_targets(sweeper: Sweeper) -> Iterator[str]:
+    entries = sweeper.pages(
+        "application-autoscaling",
+        "describe_scalable_targets",
+        "ScalableTargets",
+        ServiceNamespace="sagemaker",
+    )
+    return (e["ResourceId"] for e in entries if sweeper.is_ours(e["ResourceId"].split("/")[1]))
+
+
+def _deregister(sweeper: Sweeper, resource: str) -> object:
+    return sweeper.client("application-autoscaling").deregister_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=resource,
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+    )
+
+
+def _delete_endpoint(sweeper: Sweeper, name: str) -> object:
+    client = sweeper.client("sagemaker")
+    client.delete_endpoint(EndpointName=name)
+    return client.get_waiter("endpoint_deleted").wait(
+        EndpointName=name,
+        WaiterConfig={"Delay": 1 if sweeper.stage.name == "local" else 15, "MaxAttempts": 120},
+    )
+
+
+def _delete_notebook(sweeper: Sweeper, name: str) -> object:
+    client = sweeper.client("sagemaker")
+    if client.describe_notebook_instance(NotebookInstanceName=name)["NotebookInstanceStatus"] == "InService":
+        client.stop_notebook_instance(NotebookInstanceName=name)
+        client.get_waiter("notebook_instance_stopped").wait(NotebookInstanceName=name)
+    return client.delete_notebook_instance(NotebookInstanceName=name)
+
+
+def _named(service: str, operation: str, key: str, field: str) -> Listing:
+    def listing(sweeper: Sweeper) -> Iterator[str]:
+        return (e[field] for e in sweeper.pages(service, operation, key) if sweeper.is_ours(e[field]))
+
+    return listing
+
+
+def _tagged(operation: str, key: str, field: str, filters: str = "Filters") -> Listing:
+    def listing(sweeper: Sweeper) -> Iterator[str]:
+        return (e[field] for e in sweeper.pages("ec2", operation, key, **{filters: sweeper.tagged}))
+
+    return listing
+
+
+def _call(service: str, operation: str, argument: str, *, many: bool = False) -> Removal:
+    def removal(sweeper: Sweeper, identifier: str) -> object:
+        return getattr(sweeper.client(service), operation)(**{argument: [identifier] if many else identifier})
+
+    return removal
+
+
+def _instances(sweeper: Sweeper) -> Iterator[str]:
+    for reservation in sweeper.pages("ec2", "describe_instances", "Reservations", Filters=sweeper.tagged):
+        for instance in reservation["Instances"]:
+            if instance["State"]["Name"] not in {"terminated", "shutting-down"}:
+                yield instance["InstanceId"]
+
+
+def _security_groups(sweeper: Sweeper) -> Iterator[str]:
+    groups = sweeper.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=sweeper.tagged)
+    return (group["GroupId"] for group in groups if group["GroupName"] != "default")
+
+
+def _delete_security_group(sweeper: Sweeper, group: str) -> object:
+    """Groups that name each other can only go when the rules are gone."""
+    ec2 = sweeper.client("ec2")
+    described = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
+    for rules, revoke in (
+        (described["IpPermissions"], ec2.revoke_security_group_ingress),
+        (described["IpPermissionsEgress"], ec2.revoke_security_group_egress),
+    ):
+        if rules:
+            revoke(GroupId=group, IpPermissions=rules)
+    return ec2.delete_security_group(GroupId=group)
+
+
+def _internet_gateways(sweeper: Sweeper) -> Iterator[str]:
+    gateways = sweeper.pages("ec2", "describe_internet_gateways", "InternetGateways", Filters=sweeper.tagged)
+    return (gateway["InternetGatewayId"] for gateway in gateways)
+
+
+def _delete_internet_gateway(sweeper: Sweeper, gateway: str) -> object:
+    ec2 = sweeper.client("ec2")
+    described = ec2.describe_internet_gateways(InternetGatewayIds=[gateway])["InternetGateways"][0]
+    for attachment in described["Attachments"]:
+        ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=attachment["VpcId"])
+    return ec2.delete_internet_gateway(InternetGatewayId=gateway)
+
+
+def _nat_gateways(sweeper: Sweeper) -> Iterator[str]:
+    gateways = sweeper.pages("ec2", "describe_nat_gateways", "NatGateways", Filter=sweeper.tagged)
+    return (
+        gateway["NatGatewayId"] for gateway in gateways if gateway["State"] not in {"deleted", "deleting"}
+    )
+
+
+def _route_tables(sweeper: Sweeper) -> Iterator[str]:
+    for table in sweeper.pages("ec2", "describe_route_tables", "RouteTables", Filters=sweeper.tagged):
+        if not any(association.get("Main") for association in table["Associations"]):
+            yield table["RouteTableId"]
+
+
+def _delete_route_table(sweeper: Sweeper, table: str) -> object:
+    ec2 = sweeper.client("ec2")
+    for association in ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Associations"]:
+        ec2.disassociate_route_table(AssociationId=association["RouteTableAssociationId"])
+    return ec2.delete_route_table(RouteTableId=table)
+
+
+def _log_groups(sweeper: Sweeper) -> Iterator[str]:
+    for group in sweeper.pages("logs", "describe_log_groups", "logGroups"):
+        if any(sweeper.is_ours(part) for part in group["logGroupName"].split("/")):
+            yield group["logGroupName"]
+
+
+def _delete_role(sweeper: Sweeper, role: str) -> object:
+    iam = sweeper.client("iam")
+    for profile in iam.list_instance_profiles_for_role(RoleName=role)["InstanceProfiles"]:
+        iam.remove_role_from_instance_profile(
+            InstanceProfileName=profile["InstanceProfileName"], RoleName=role
+        )
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=role, PolicyName=policy)
+    for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=role, PolicyArn=attached["PolicyArn"])
+    return iam.delete_role(RoleName=role)
+
+
+def _topics(sweeper: Sweeper) -> Iterator[str]:
+    topics = sweeper.pages("sns", "list_topics", "Topics")
+    return (topic["TopicArn"] for topic in topics if sweeper.is_ours(topic["TopicArn"].rpartition(":")[2]))
+
+
+def _buckets(sweeper: Sweeper) -> Iterator[str]:
+    for bucket in sweeper.client("s3").list_buckets()["Buckets"]:
+        if sweeper.is_ours(bucket["Name"]) and not is_protected(bucket["Name"]):
+            yield bucket["Name"]
+
+
+def _delete_bucket(sweeper: Sweeper, bucket: str) -> object:
+    purge_bucket(sweeper.client("s3"), bucket)
+    return sweeper.client("s3").delete_bucket(Bucket=bucket)
+
+
+KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let go of each other
+    "scalable target": (_scalable_targets, _deregister),
+    "endpoint": (_named("sagemaker", "list_endpoints", "Endpoints", "EndpointName"), _delete_endpoint),
+    "endpoint configuration": (
+        _named("sagemaker", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
+        _call("sagemaker", "delete_endpoint_config", "EndpointConfigName"),
+    ),
+    "model": (
+        _named("sagemaker", "list_models", "Models", "ModelName"),
+        _call("sagemaker", "delete_model", "ModelName"),
+    ),
+    "notebook instance": (
+        _named("sagemaker", "list_notebook_instances", "NotebookInstances", "NotebookInstanceName"),
+        _delete_notebook,
+    ),
+    "function": (
+        _named("lambda", "list_functions", "Functions", "FunctionName"),
+        _call("lambda", "delete_function", "FunctionName"),
+    ),
+    "instance": (_instances, _call("ec2", "terminate_instances", "InstanceIds", many=True)),
+    "flow log": (
+        _tagged("describe_flow_logs", "FlowLogs", "FlowLogId", "Filter"),
+        _call("ec2", "delete_flow_logs", "FlowLogIds", many=True),
+    ),
+    "VPC endpoint": (
+        _tagged("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+        _call("ec2", "delete_vpc_endpoints", "VpcEndpointIds", many=True),
+    ),
+    "NAT gateway": (_nat_gateways, _call("ec2", "delete_nat_gateway", "NatGatewayId")),
+    "elastic IP": (
+        _tagged("describe_addresses", "Addresses", "AllocationId"),
+        _call("ec2", "release_address", "AllocationId"),
+    ),
+    "network interface": (
+        _tagged("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+        _call("ec2", "delete_network_interface", "NetworkInterfaceId"),
+    ),
+    "security group": (_security_groups, _delete_security_group),
+    "internet gateway": (_internet_gateways, _delete_internet_gateway),
+    "route table": (_route_tables, _delete_route_table),
+    "subnet": (_tagged("describe_subnets", "Subnets", "SubnetId"), _call("ec2", "delete_subnet", "SubnetId")),
+    "VPC": (_tagged("describe_vpcs", "Vpcs", "VpcId"), _call("ec2", "delete_vpc", "VpcId")),
+    "alarm": (
+        _named("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+        _call("cloudwatch", "delete_alarms", "AlarmNames", many=True),
+    ),
+    "dashboard": (
+        _named("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
+        _call("cloudwatch", "delete_dashboards", "DashboardNames", many=True),
+    ),
+    "topic": (_topics, _call("sns", "delete_topic", "TopicArn")),
+    "log group": (_log_groups, _call("logs", "delete_log_group", "logGroupName")),
+    "role": (_named("iam", "list_roles", "Roles", "RoleName"), _delete_role),
+    "instance profile": (
+        _named("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
+        _call("iam", "delete_instance_profile", "InstanceProfileName"),
+    ),
+    "bucket": (_buckets, _delete_bucket),
+}
