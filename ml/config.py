@@ -1,0 +1,157 @@
+"""What a training run is told: every setting checked before anything slow starts. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ml.errors import KennelError
+
+HeadKind = Literal["linear", "two-layer"]
+ClassBalance = Literal["auto", "on", "off"]
+
+PACKAGED_BACKBONE = "timm/tf_efficientnet_lite0"
+WEIGHTS_FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
+_BACKBONE = re.compile(r"(timm|torchvision)/[A-Za-z0-9][A-Za-z0-9_.\-]*")
+
+
+class ConfigError(KennelError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. The defaults work offline."""
+
+    data: str | None = None  # folder, archive or s3:// prefix; None: the handwritten digits
+    backbone: str = PACKAGED_BACKBONE  # "timm/<name>" or "torchvision/<name>"
+    weights: str = "packaged"  # "packaged", "imagenet" or a .safetensors/.pth file
+    head: HeadKind = "linear"
+    hidden: int = 256  # width between the two layers of the "two-layer" head
+    epochs: int = 100  # at most; early stopping usually ends before
+    learning_rate: float = 1e-3
+    weight_decay: float = 1.0  # AdamW's, so each step shrinks weights by learning_rate x weight_decay
+    label_smoothing: float = 0.0
+    batch_size: int = 64
+    patience: int = 10  # epochs without a better validation loss
+    class_balance: ClassBalance = "auto"
+    seed: int = 0
+    cache_limit_gib: float = 10.0  # of the feature cache; the least recently used goes first
+
+    def __post_init__(self) -> None:
+        _check_data(self.data)
+        _check_backbone(self.backbone)
+        _check_weights(self.weights, self.backbone)
+        _check_choice("head", self.head, ("linear", "two-layer"))
+        _check_choice("class_balance", self.class_balance, ("auto", "on", "off"))
+        _check_integer("hidden", self.hidden, 1, 65536)
+        _check_integer("epochs", self.epochs, 1, 100_000)
+        _check_integer("batch_size", self.batch_size, 1, 65536)
+        _check_integer("patience", self.patience, 1, 100_000)
+        _check_integer("seed", self.seed, 0, 2**32 - 1)
+        _check_number("learning_rate", self.learning_rate, 0.0, 10.0, above=True)
+        _check_number("weight_decay", self.weight_decay, 0.0, 100.0)
+        _check_number("label_smoothing", self.label_smoothing, 0.0, 0.5)
+        _check_number("cache_limit_gib", self.cache_limit_gib, 0.0, 1e6)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> TrainConfig:
+        """Unknown keys are errors; missing ones take their default."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in settings:
+            if key not in known:
+                close = difflib.get_close_matches(str(key), known, n=1)
+                hint = f"did you mean {close[0]!r}? " if close else ""
+                raise ConfigError(
+                    "A training setting must be a known one", repr(key), f"{hint}known: {', '.join(known)}"
+                )
+        return cls(**settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def portable(self) -> dict[str, Any]:
+        """As `to_dict`, with local paths cut to their names: an archive tells nothing of the machine."""
+        settings = self.to_dict()
+        if self.data is not None and not self.data.startswith("s3://"):
+            settings["data"] = Path(self.data).name
+        if self.weights not in ("packaged", "imagenet"):
+            settings["weights"] = Path(self.weights).name
+        return settings
+
+
+def _check_data(value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ConfigError(
+            "data must be a folder, an archive or an s3:// prefix",
+            repr(value),
+            "name one, or leave data out to train on the handwritten digits",
+        )
+
+
+def _check_backbone(value: object) -> None:
+    if not isinstance(value, str) or not _BACKBONE.fullmatch(value):
+        raise ConfigError(
+            "backbone must be timm/<name> or torchvision/<name>",
+            repr(value),
+            f"for example {PACKAGED_BACKBONE} or torchvision/resnet50",
+        )
+
+
+def _check_weights(value: object, backbone: str) -> None:
+    if not isinstance(value, str) or (
+        value not in ("packaged", "imagenet") and not value.endswith(WEIGHTS_FILE_SUFFIXES)
+    ):
+        raise ConfigError(
+            "weights must be packaged, imagenet or the path of a .safetensors or .pth file",
+            repr(value),
+            "use packaged (needs no network), imagenet (downloads) or name a file",
+        )
+    if value == "packaged" and backbone != PACKAGED_BACKBONE:
+        raise ConfigError(
+            f"weights=packaged exist for the backbone {PACKAGED_BACKBONE} only",
+            f"backbone={backbone!r}",
+            "use weights=imagenet, which downloads, or name a file of weights for this backbone",
+        )
+    if value.endswith(WEIGHTS_FILE_SUFFIXES) and not Path(value).is_file():
+        raise ConfigError("weights must name a file that exists", repr(value), "check the path")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(
+            f"{name} must be one of {', '.join(choices)}", repr(value), f"use {name}={choices[0]}"
+        )
+
+
+def _check_integer(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(
+            f"{name} must be a whole number from {low} to {high}",
+            repr(value),
+            f"the default is {_default(name)}",
+        )
+
+
+def _check_number(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if (
+        not number
+        or not math.isfinite(v := cast(float, value))
+        or not low <= v <= high
+        or (above and v == low)
+    ):
+        bounds = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
+        raise ConfigError(
+            f"{name} must be a number {bounds}", repr(value), f"the default is {_default(name)}"
+        )
+
+
+def _default(name: str) -> object:
+    return next(field.default for field in dataclasses.fields(TrainConfig) if field.name == name)

@@ -1,0 +1,269 @@
+"""From a configuration to a run: data, features, head, evaluation, archive."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from ml import artifact, golden
+from ml.config import TrainConfig
+from ml.data import SPLITS, Dataset, Sample, Split, load_dataset
+from ml.errors import KennelError
+from ml.evaluate import Evaluation, evaluate, softmax
+from ml.feature_cache import FeatureCache
+from ml.features import extract
+from ml.head import TrainedHead, head_spec, predict, train_head
+from ml.report import Mistake, ReportInput, write_report
+from ml.serving.engine import Engine
+from ml.serving.errors import ModelError
+from ml.serving.images import decode
+from ml.serving.network import Network, NetworkSpec
+from ml.weights import load_backbone
+
+_BATCH = 16  # images at a time through an engine
+
+
+@dataclass(frozen=True)
+class RunResult:
+    run_dir: Path
+    archive: Path
+    sha256: str  # of the archive
+    evaluation: Evaluation  # on the test split
+    manifest: dict[str, Any]
+
+
+def train(config: TrainConfig, *, runs_dir: Path, work_dir: Path, progress: bool = True) -> RunResult:
+    """Trains, tests and packs; `runs_dir`/<id> is there when all of it has worked, and else not at all."""
+    clock = _Clock(show=progress)
+    with clock.step("backbone"):
+        backbone = load_backbone(config.backbone, config.weights)
+    with clock.step("data"):
+        dataset = load_dataset(config.data, seed=config.seed, work_dir=work_dir, progress=progress)
+    with clock.step("features"):
+        cache = FeatureCache(work_dir / "cache" / "features", limit=int(config.cache_limit_gib * 2**30))
+        rows = extract(
+            [sample for split in SPLITS for sample in dataset.split(split)],
+            backbone,
+            cache=cache,
+            progress=progress,
+        )
+        edges = np.cumsum([len(dataset.split(split)) for split in SPLITS])[:-1]
+        features = dict(zip(SPLITS, np.split(rows, edges), strict=True))
+        labels = {split: _labels(dataset.split(split)) for split in SPLITS}
+    with clock.step("head"):
+        num_classes = len(dataset.classes)
+        head = train_head(
+            (features["train"], labels["train"]),
+            (features["valid"], labels["valid"]),
+            num_classes=num_classes,
+            config=config,
+        )
+        network = Network(backbone.module, head.module).eval()
+    with clock.step("evaluation"):
+        logits = predict(head.module, features["test"])
+        evaluation = evaluate(logits, labels["test"], dataset.classes)
+        chosen = golden.choose(
+            dataset.valid, predict(head.module, features["valid"]), network, backbone.preprocessing
+        )
+    manifest = {
+        "format": artifact.FORMAT,
+        "classes": list(dataset.classes),
+        "network": NetworkSpec(config.backbone, head_spec(config), num_classes).to_dict(),
+        "preprocessing": backbone.preprocessing.to_dict(),
+        "engine": {"precision": "f32"},
+        "golden": chosen.to_dict(),
+        "data": {"digest": dataset.digest, "test_digest": dataset.test_digest, "counts": dataset.counts},
+        "code": code_state(),
+        "config": config.portable(),
+        "metrics": evaluation.summary(),
+    }
+    with _run_folder(runs_dir) as (folder, run_dir):
+        with clock.step("archive"):
+            _write_json(folder / "config.json", config.to_dict())
+            _write_json(folder / artifact.MANIFEST, manifest)
+            save_file(network.state_dict(), folder / artifact.RUN_WEIGHTS)
+            (folder / golden.FILE).write_bytes(chosen.content)
+            archive, sha256 = artifact.build(folder)
+        with clock.step("proof"):
+            artifact.verify(archive)
+        with clock.step("report"):
+            _write_report(folder / "report.html", run_dir.name, config, dataset, head, logits, evaluation)
+        _write_json(
+            folder / "metrics.json",
+            {
+                "seed": config.seed,
+                "best_epoch": head.best_epoch,
+                "class_weights": head.class_weights,
+                "history": head.history,
+                "evaluation": evaluation.to_dict(),
+                "archive_sha256": sha256,
+                "seconds": clock.seconds,
+            },
+        )
+    clock.total()
+    return RunResult(run_dir, run_dir / archive.name, sha256, evaluation, manifest)
+
+
+def evaluate_artifact(
+    archive: Path, data: str | Path | None, *, split: Split = "test", work_dir: Path, progress: bool = True
+) -> Evaluation:
+    """Measures a packed model on a split of `data`, with the engine that serves it."""
+    with artifact.unpacked(archive) as folder:
+        seed = artifact.inspect(archive)["config"][
+            "seed"
+        ]  # so that data without splits is split as in training
+        dataset = load_dataset(data, seed=seed, work_dir=work_dir, progress=progress)
+        try:
+            engine = Engine.load(folder)
+        except ModelError as error:
+            raise KennelError("A model must load", f"{archive}: {error}", "train again") from error
+        if engine.classes != dataset.classes:
+            odd = sorted(set(engine.classes) ^ set(dataset.classes))
+            raise KennelError(
+                "A model can be measured on the classes that it was trained on",
+                f"{len(engine.classes)} in the model, {len(dataset.classes)} in the data; "
+                f"not in both: {', '.join(odd[:5])}",
+                "name the data that the model is for",
+            )
+        samples = dataset.split(split)
+        logits = []
+        with (
+            ThreadPoolExecutor() as pool,
+            tqdm(total=len(samples), desc="evaluate", unit="img", disable=None if progress else True) as bar,
+        ):
+            for start in range(0, len(samples), _BATCH):
+                batch = samples[start : start + _BATCH]
+                images = list(pool.map(lambda sample: decode(sample.path.read_bytes()), batch))
+                logits.append(engine.classify(images))
+                bar.update(len(batch))
+        return evaluate(np.concatenate(logits), _labels(samples), dataset.classes)
+
+
+def code_state() -> dict[str, str | bool | None]:
+    """The commit of the code that trains and serves, and whether that code has been changed since."""
+    root = Path(__file__).resolve().parents[1]
+    commit = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--", "ml", "lambda/guarded_fetch.py", "requirements.txt")
+    return {"commit": commit or None, "dirty": bool(changed)}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+@contextmanager
+def _run_folder(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
+    """A folder to fill, and the run's own that it becomes at the end; a failed run leaves neither."""
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    _sweep(runs_dir)
+    now = datetime.datetime.now(datetime.UTC)
+    run_dir = runs_dir / f"{now:%Y%m%dT%H%M%S}-{now.microsecond:06d}"
+    folder = runs_dir / f".{run_dir.name}.{os.getpid()}.partial"
+    folder.mkdir()
+    try:
+        yield folder, run_dir
+        folder.rename(run_dir)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(runs_dir: Path) -> None:
+    """Removes what killed runs left."""
+    for folder in runs_dir.glob(".*.partial"):
+        try:
+            os.kill(int(folder.name.split(".")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except PermissionError:
+            continue  # somebody else's, and alive
+
+
+def _labels(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    return np.array([sample.label for sample in samples], dtype=np.int64)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+
+
+def _write_report(
+    path: Path,
+    title: str,
+    config: TrainConfig,
+    dataset: Dataset,
+    head: TrainedHead,
+    logits: NDArray[np.float32],
+    evaluation: Evaluation,
+) -> None:
+    probabilities = softmax(logits)
+    guesses = probabilities.argmax(axis=1)
+    mistakes = [
+        Mistake(sample.path, sample.label, int(guess), float(probability))
+        for sample, guess, probability in zip(dataset.test, guesses, probabilities.max(axis=1), strict=True)
+        if guess != sample.label
+    ]
+    packages = ("torch", "torchvision", "timm", "openvino", "numpy", "pillow")
+    write_report(
+        path,
+        run=ReportInput(
+            title=title,
+            classes=dataset.classes,
+            evaluation=evaluation,
+            history=head.history,
+            mistakes=sorted(mistakes, key=lambda mistake: -mistake.probability),
+            counts=dataset.counts,
+            config=config.to_dict(),
+            versions={
+                "python": platform.python_version(),
+                **{name: importlib.metadata.version(name) for name in packages},
+            },
+            notes=dataset.notes,
+        ),
+    )
+
+
+class _Clock:
+    """What takes how long: kept for metrics.json, and shown as it goes."""
+
+    def __init__(self, *, show: bool) -> None:
+        self._show = show
+        self._start = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 2)
+        self._print(f"{name:<12}{self.seconds[name]:>6.1f} s")
+
+    def total(self) -> None:
+        self._print(f"{'in all':<12}{time.monotonic() - self._start:>6.1f} s")
+
+    def _print(self, line: str) -> None:
+        if self._show:
+            print(line, file=sys.stderr)
