@@ -15,8 +15,10 @@ from ops.artifacts import Model
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
 from ops.progress import Progress
 from ops.stage import Stage
-from ops.sweep import Found, Sweeper, purge_bucket, remove_state_bucket
+from ops.sweep import Found, Sweeper, purge_bucket, remove_bucket
 from ops.terraform import Terraform
+
+DATA_BUCKET = ("module.storage.aws_s3_bucket.data", "module.storage.module.data_bucket")  # addresses
 
 Say = Callable[[str], None]  # tells the person what goes on
 
@@ -153,6 +155,7 @@ class Deployment:
         outputs = terraform.outputs()
         if outputs.get("endpoint_name"):
             live.wait_until_stable(self.stage, outputs["endpoint_name"])
+        terraform.forget(DATA_BUCKET)  # it stays as it is, with its policy
         if outputs.get("artifact_bucket"):
             purge_bucket(self.stage.client("s3"), outputs["artifact_bucket"])
         marker = recovery.Marker(self.stage)
@@ -170,7 +173,7 @@ class Deployment:
                 "Run ./inv destroy again in some minutes; network interfaces outlive their owners for a while.",
             )
         if not keep_state:
-            remove_state_bucket(self.stage.client("s3"), state_bucket.name(self.stage))
+            remove_bucket(self.stage.client("s3"), state_bucket.name(self.stage))
             (self.stage.directory / "bootstrap.tfstate").unlink(missing_ok=True)
         return swept
 

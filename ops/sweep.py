@@ -14,12 +14,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ml.errors import KennelError
 from ops.stage import Stage
 
 TAG = "kennel:stage"
 DELETE_SECONDS = 600
-PROTECTED_SUFFIXES = ("-data", "-terraform-state")  # before the account id, where a bucket's name has one
 
 
 @dataclass(frozen=True)
@@ -102,17 +100,7 @@ def _may_yield(resisting: list[Found]) -> bool:
 
 
 def purge_bucket(s3: Any, bucket: str) -> int:
-    """Delete all versions of all objects in a bucket; return their number.
-
-    Raises:
-        KennelError: the bucket is one that is never purged.
-    """
-    if is_protected(bucket):
-        raise KennelError("A data bucket and a state bucket are never emptied by a sweep.", bucket)
-    return _purge(s3, bucket)
-
-
-def _purge(s3: Any, bucket: str) -> int:
+    """Delete all versions of all objects in a bucket; return their number."""
     count = 0
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         entries = [
@@ -123,18 +111,6 @@ def _purge(s3: Any, bucket: str) -> int:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": entries, "Quiet": True})
             count += len(entries)
     return count
-
-
-def remove_state_bucket(s3: Any, bucket: str) -> None:
-    """Remove the bucket with a stage's state: the last step of a destroy, when the state is empty."""
-    _purge(s3, bucket)
-    s3.delete_bucket(Bucket=bucket)
-
-
-def is_protected(bucket: str) -> bool:
-    """Whether the bucket holds the user's photos or Terraform's state."""
-    stem = bucket.rstrip("0123456789").rstrip("-")
-    return any(bucket.endswith(suffix) or stem.endswith(suffix) for suffix in PROTECTED_SUFFIXES)
 
 
 def _scalable_targets(sweeper: Sweeper) -> Iterator[str]:
@@ -275,15 +251,16 @@ def _topics(sweeper: Sweeper) -> Iterator[str]:
     return (topic["TopicArn"] for topic in topics if sweeper.is_ours(topic["TopicArn"].rpartition(":")[2]))
 
 
-def _buckets(sweeper: Sweeper) -> Iterator[str]:
-    for bucket in sweeper.client("s3").list_buckets()["Buckets"]:
-        if sweeper.is_ours(bucket["Name"]) and not is_protected(bucket["Name"]):
-            yield bucket["Name"]
+def _artifact_bucket(sweeper: Sweeper) -> Iterator[str]:
+    """The one bucket that a sweep may remove, by its exact name: data buckets are not even looked at."""
+    name = f"{sweeper.prefix}-artifacts-{sweeper.stage.account_id}"
+    return (b["Name"] for b in sweeper.client("s3").list_buckets()["Buckets"] if b["Name"] == name)
 
 
-def _delete_bucket(sweeper: Sweeper, bucket: str) -> object:
-    purge_bucket(sweeper.client("s3"), bucket)
-    return sweeper.client("s3").delete_bucket(Bucket=bucket)
+def remove_bucket(s3: Any, bucket: str) -> object:
+    """Empty a bucket and delete it."""
+    purge_bucket(s3, bucket)
+    return s3.delete_bucket(Bucket=bucket)
 
 
 KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let go of each other
@@ -343,5 +320,5 @@ KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let 
         _named("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
         _call("iam", "delete_instance_profile", "InstanceProfileName"),
     ),
-    "bucket": (_buckets, _delete_bucket),
+    "bucket": (_artifact_bucket, lambda sweeper, bucket: remove_bucket(sweeper.client("s3"), bucket)),
 }

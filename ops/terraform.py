@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,12 @@ class Terraform:
     def addresses(self) -> list[str]:
         """Return the addresses of all that the state holds."""
         return self._plain("state", "list", allow_failure=True).split()
+
+    def forget(self, prefixes: Iterable[str]) -> None:
+        """Take what lies below these addresses out of the state, and leave it in the cloud."""
+        known = [address for address in self.addresses() if address.startswith(tuple(prefixes))]
+        if known:
+            self._plain("state", "rm", *known)
 
     def state_text(self) -> str:
         """Return the state as stored, as JSON text."""

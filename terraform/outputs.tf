@@ -66,6 +66,11 @@ output "model" {
   value       = var.model == null ? null : { name = var.model.name, sha256 = var.model.sha256, metrics = var.model.metrics }
 }
 
+output "model_archives" {
+  description = "SHA-256 digests of the model archives in the artifact bucket: the deployed one and those to go back to."
+  value       = keys(module.storage.archives)
+}
+
 output "endpoint_name" {
   description = "The endpoint, once it is in service; null without a model."
   value       = one(module.endpoint[*].name)
