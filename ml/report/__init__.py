@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,7 @@ def render(run: ReportInput) -> str:
         lstrip_blocks=True,
     )
     templates.filters["percent"] = lambda value: f"{value:.1%}"
+    templates.filters["breakable"] = _breakable
     script = (_HERE / "sort.js").read_text(encoding="utf-8")
     evaluation = run.evaluation
     mistakes = sorted(run.mistakes, key=lambda each: -each.probability)[:SHOWN_MISTAKES]
@@ -98,6 +100,11 @@ def render(run: ReportInput) -> str:
         # The browser runs this script and no other, should a name ever slip through unescaped.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _breakable(name: str) -> Markup:
+    """Lets a long name wrap where people would break it."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_/-])|(?<=[a-z]\.)", name))
 
 
 def _curves(run: ReportInput, measure: str) -> Markup | None:

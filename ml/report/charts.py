@@ -93,13 +93,10 @@ def confusion_chart(evaluation: Evaluation, *, title: str) -> Markup:
     """True classes down, predicted ones across; a cell is as strong as its share of the true class."""
     count = len(evaluation.classes)
     cell, font = (42, 13) if count <= 16 else (26, 11) if count <= 40 else (14, 10)  # px
-    margin = max(len(shorten(name)) for name in evaluation.classes) * _CHAR * font + 38
-    end = margin + count * cell
-    parts = [
-        Markup('<rect class="ground" x="{0}" y="{0}" width="{1}" height="{1}"/>').format(
-            _px(margin), count * cell
-        )
-    ]
+    longest = max(len(shorten(name)) for name in evaluation.classes) * _CHAR * font + 16
+    left, top, size = max(longest, 120), max(longest, 46), count * cell  # the corner names the axes
+    ground = Markup('<rect class="ground" x="{}" y="{}" width="{}" height="{}"/>')
+    parts = [ground.format(_px(left), _px(top), size, size)]
     for row, counts in enumerate(evaluation.confusion):
         for column, photos in enumerate(counts):
             if photos:
@@ -112,7 +109,7 @@ def confusion_chart(evaluation: Evaluation, *, title: str) -> Markup:
                     '<rect class="cell {}" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}">'
                     "<title>{}</title></rect>"
                 )
-                x, y = margin + column * cell, margin + row * cell
+                x, y = left + column * cell, top + row * cell
                 style = "right" if row == column else "wrong"
                 parts.append(
                     box.format(style, _px(x), _px(y), cell, cell, f"{0.15 + 0.85 * share:.3f}", label)
@@ -121,18 +118,18 @@ def confusion_chart(evaluation: Evaluation, *, title: str) -> Markup:
                     style = "value strong" if share > 0.6 else "value"
                     parts.append(_text(style, x + cell / 2, y + cell / 2, f"{photos}", font=font))
     for i in range(0, count + 1, 1 if count <= 40 else 10):
-        at = margin + i * cell
-        grid = Markup('<path class="grid" d="M{0},{1} H{2} M{1},{0} V{2}"/>')
-        parts.append(grid.format(_px(margin), _px(at), _px(end)))
+        grid = Markup('<path class="grid" d="M{},{} h{} M{},{} v{}"/>')
+        at = i * cell
+        parts.append(grid.format(_px(left), _px(top + at), size, _px(left + at), _px(top), size))
     for i, name in enumerate(evaluation.classes):
-        middle = margin + (i + 0.5) * cell
-        parts.append(_text("axis", margin - 6, middle, shorten(name), anchor="end", font=font, hint=name))
+        middle, label = (i + 0.5) * cell, shorten(name)
+        parts.append(_text("axis", left - 6, top + middle, label, anchor="end", font=font, hint=name))
         parts.append(
-            _text("axis", middle, margin - 6, shorten(name), anchor="start", font=font, hint=name, turn=True)
+            _text("axis", left + middle, top - 6, label, anchor="start", font=font, hint=name, turn=True)
         )
-    parts.append(_text("axis heading", 12, (margin + end) / 2, "true class", turn=True))
-    parts.append(_text("axis heading", (margin + end) / 2, 12, "predicted class"))
-    return _svg(end + 4, end + 4, title, parts, fixed=True)
+    parts.append(_text("axis heading", 4, 12, "predicted class →", anchor="start"))
+    parts.append(_text("axis heading", 4, 30, "true class ↓", anchor="start"))
+    return _svg(left + size + 4, top + size + 4, title, parts, fixed=True)
 
 
 def shorten(name: str) -> str:
