@@ -15,13 +15,16 @@ from localcloud.errors import CloudError
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localcloud", description="The embedded AWS.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("start", "start it unless it runs"), ("stop", "end it"), ("status", "say whether it runs")):
+    texts = {"start": "start it unless it runs", "stop": "end it", "status": "say whether it runs"}
+    for name, text in texts.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("--state-dir", type=Path, required=True, help="folder for its pid, log and data")
         if name == "start":
             command.add_argument("--port", type=int, default=0, help="0: a free one")
-            command.add_argument("--images", type=Path, help="JSON file: the program behind each container image")
-            command.add_argument("--lifetime", type=float, default=control.LIFETIME, help="seconds until it ends by itself")
+            command.add_argument("--images", type=Path, help="JSON: the program behind each container image")
+            command.add_argument(
+                "--lifetime", type=float, default=control.LIFETIME, help="seconds until it ends by itself"
+            )
     options = parser.parse_args()
     try:
         if options.command == "start":

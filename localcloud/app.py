@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from flask import Flask
+from moto.backends import SERVICE_NAMES
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from localcloud import gaps
@@ -14,35 +17,39 @@ from localcloud.wire import error_response, operation, signing_service
 
 log = logging.getLogger(__name__)
 
-WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-
-def create_app(config: Config) -> WSGI:
+def create_app(config: Config) -> WSGIApplication:
     gaps.install(config)
-    dispatcher = DomainDispatcherApplication(create_backend_app)
+    dispatcher = DomainDispatcherApplication(_backend_app)
 
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer: list[Any] = []
 
-        def hold(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
-            answer[:] = [status, headers, exc_info]
+        def hold(status: str, headers: list[tuple[str, str]], *_: object) -> None:
+            answer[:] = status, headers
 
         try:
-            body = dispatcher(environ, hold)
+            body: Iterable[bytes] = dispatcher(environ, hold)
         except NotImplementedError as error:
             return _not_implemented(environ, start_response, str(error))
         except Exception:
             log.exception("%s %s failed", signing_service(environ), operation(environ))
             message = f"The embedded cloud failed at {operation(environ)}; its log has the traceback."
             return error_response(environ, start_response, 500, "InternalFailure", message)
-        status, headers, exc_info = answer
+        status, headers = answer
         # moto answers 404 with no AWS error in it where no URL or operation of its matches.
         if status.startswith("404") and _is_foreign(headers):
             return _not_implemented(environ, start_response, "")
-        start_response(status, headers, exc_info)
+        start_response(status, headers)
         return body
 
     return app
+
+
+def _backend_app(service: SERVICE_NAMES | None) -> Flask:
+    if service is None:
+        raise NotImplementedError("moto has no such service")
+    return create_backend_app(service)
 
 
 def _is_foreign(headers: list[tuple[str, str]]) -> bool:
@@ -50,7 +57,7 @@ def _is_foreign(headers: list[tuple[str, str]]) -> bool:
     return values.get("content-type", "").startswith("text/html") and "x-amzn-requestid" not in values
 
 
-def _not_implemented(environ: dict[str, Any], start_response: Any, detail: str) -> Iterable[bytes]:
+def _not_implemented(environ: WSGIEnvironment, start_response: StartResponse, detail: str) -> Iterable[bytes]:
     name = f"{signing_service(environ) or 'unsigned request'}: {operation(environ)}"
     message = f"The embedded cloud does not implement {name}." + (f" ({detail})" if detail else "")
     # 501: SDKs retry other 5xx codes, which would keep their users waiting for nothing.

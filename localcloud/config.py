@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from localcloud.errors import CloudError
 
@@ -49,11 +48,13 @@ def read_images(path: Path) -> dict[str, Image]:
     except ValueError as error:
         raise CloudError("The images file must be JSON.", f"{path}: {error}") from error
     if not isinstance(document, dict):
-        raise CloudError("The images file must hold an object of images by repository.", type(document).__name__)
+        raise CloudError(
+            "The images file must hold an object: images by repository.", type(document).__name__
+        )
     return {name: _image(name, entry) for name, entry in document.items()}
 
 
-def _image(name: str, entry: Any) -> Image:
+def _image(name: str, entry: object) -> Image:
     if not isinstance(entry, dict) or not entry.keys() <= {"serve", "env"}:
         raise CloudError(f'Image "{name}" may hold "serve" and "env" only.', entry)
     serve, env = entry.get("serve"), entry.get("env", {})

@@ -1,4 +1,4 @@
-"""Start, stop and look at the embedded cloud: a background process known by `cloud.json` in its state folder."""
+"""Start, stop and find the embedded cloud: a background process known by cloud.json in its state folder."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float) ->
     if images is not None:
         command += ["--images", str(images.resolve())]
     # The caller's credentials, profiles and endpoint are none of the cloud's business.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
     source = str(Path(__file__).resolve().parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH")]))
+    search_path = os.pathsep.join(filter(None, [source, kept.get("PYTHONPATH")]))
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -85,7 +85,7 @@ def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float) ->
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=environment,
+            env={**kept, "PYTHONPATH": search_path},
         )
     deadline = time.monotonic() + _START_DEADLINE
     while time.monotonic() < deadline:
@@ -94,15 +94,13 @@ def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float) ->
             process.returncode = 0  # it outlives us on purpose: keeps Popen from warning about that
             return info
         if process.poll() is not None:
-            raise CloudError(
-                "The embedded cloud must start.", f"exit code {process.returncode}\n{_tail(log_file)}", f"See {log_file}."
-            )
+            received = f"exit code {process.returncode}\n{_tail(log_file)}"
+            raise CloudError("The embedded cloud must start.", received, f"See {log_file}.")
         time.sleep(0.02)
     process.kill()
     process.wait()
-    raise CloudError(
-        f"The embedded cloud must be ready within {_START_DEADLINE:.0f} s.", _tail(log_file), f"See {log_file}."
-    )
+    rule = f"The embedded cloud must be ready within {_START_DEADLINE:.0f} s."
+    raise CloudError(rule, _tail(log_file), f"See {log_file}.")
 
 
 def _end(pid: int, mark: str) -> None:

@@ -1,7 +1,7 @@
 """The one place where moto's answers are replaced by ours.
 
-Each service module below offers `install(config)`. It puts subclasses of moto's backend and response classes in
-their place through moto's own tables: `BackendDict.backend` and `urls.url_paths`. What a subclass does not
+Each service module below offers `install(config)`. It puts subclasses of moto's backend and response classes
+in their place through moto's own tables: `BackendDict.backend` and `urls.url_paths`. What a subclass does not
 override stays moto's.
 """
 
@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from moto.core.base_backend import BackendDict, BaseBackend
+
 from localcloud.config import Config
 
 _SERVICES = ("sagemaker", "functions", "autoscaling", "cloudwatch", "iam", "s3")
@@ -20,7 +22,9 @@ _SERVICES = ("sagemaker", "functions", "autoscaling", "cloudwatch", "iam", "s3")
 def install(config: Config) -> None:
     for service in _SERVICES:
         if find_spec(f"localcloud.{service}") is not None:
-            import_module(f"localcloud.{service}").install(config)
+            module = import_module(f"localcloud.{service}")
+            if hasattr(module, "install"):
+                module.install(config)
 
 
 def replace_responses(urls: ModuleType, new: type[Any]) -> None:
@@ -32,10 +36,10 @@ def replace_responses(urls: ModuleType, new: type[Any]) -> None:
             urls.url_paths[path] = getattr(new, handler.__name__)
 
 
-def replace_backend(backends: Any, new: type[Any]) -> None:
+def replace_backend(backends: BackendDict[Any], new: type[BaseBackend]) -> None:
     """Let accounts and regions of a moto `BackendDict` be instances of `new`.
 
-    moto finds a service's URLs beside the module of its backend class; `new` lives elsewhere, so it is told where.
+    moto looks for a service's URLs beside the module of its backend class; `new` lives elsewhere.
     """
-    new._url_module = backends.backend._url_module  # type: ignore[attr-defined]
+    new._url_module = backends.backend._url_module  # type: ignore[method-assign]
     backends.backend = new

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import socket
+from collections.abc import Callable
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer
@@ -44,8 +46,11 @@ class KeepAliveHandler(MotoRequestHandler):
     def run_wsgi(self) -> None:
         answer: list[Any] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        def start_response(
+            status: str, headers: list[tuple[str, str]], *_: object
+        ) -> Callable[[bytes], object]:
             answer[:] = status, headers
+            return lambda _: None
 
         chunks = self.server.app(self.make_environ(), start_response)
         try:
@@ -65,7 +70,7 @@ class KeepAliveHandler(MotoRequestHandler):
         if not bodiless:
             self.wfile.write(body)
 
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing: a line for each request would fill the log in the hours that a cloud may live."""
 
 
@@ -73,7 +78,7 @@ class Server(ThreadedWSGIServer):
     request_queue_size = _BACKLOG
     block_on_close = False
 
-    def __init__(self, listener: socket.socket, app: Any) -> None:
+    def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
         host, port = listener.getsockname()
         super().__init__(host, port, app, handler=KeepAliveHandler, fd=listener.fileno())
 

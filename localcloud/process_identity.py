@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
-import sys
 from pathlib import Path
 
 
 def start_mark(pid: int) -> str | None:
     """A text that two processes of the same number never share; None when there is no such process."""
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):

@@ -40,7 +40,8 @@ def serve(state_dir: Path, port: int, images: Path | None, lifetime: float, log_
     try:
         listener = listen(port)
     except OSError as error:
-        raise CloudError(f"Port {port} must be free.", error.strerror, "Choose another, or 0 for any.") from error
+        rule = f"Port {port} must be free."
+        raise CloudError(rule, error.strerror, "Choose another, or 0 for any.") from error
     endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
     config = Config(state_dir, endpoint_url, read_images(images) if images else {})
 

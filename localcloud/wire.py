@@ -6,14 +6,14 @@ import json
 import uuid
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 from xml.sax.saxutils import escape
 
 _XML_SERVICES = {"s3", "s3control", "cloudfront", "route53"}  # REST with XML errors
 
 
 def error_response(
-    environ: dict[str, Any], start_response: Any, status: int, code: str, message: str
+    environ: WSGIEnvironment, start_response: StartResponse, status: int, code: str, message: str
 ) -> Iterable[bytes]:
     """Answer with an error in the protocol that the request speaks."""
     request_id = str(uuid.uuid4())
@@ -28,14 +28,14 @@ def error_response(
         headers.append(("Content-Type", "application/xml"))
     elif service == "ec2":
         body = (
-            f"<Response><Errors><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error></Errors>"
-            f"<RequestID>{request_id}</RequestID></Response>"
+            f"<Response><Errors><Error><Code>{code}</Code><Message>{escape(message)}</Message>"
+            f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
         )
         headers.append(("Content-Type", "text/xml"))
     elif form and "HTTP_X_AMZ_TARGET" not in environ:
         body = (
-            f"<ErrorResponse><Error><Type>Receiver</Type><Code>{code}</Code><Message>{escape(message)}</Message>"
-            f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+            f"<ErrorResponse><Error><Type>Receiver</Type><Code>{code}</Code>"
+            f"<Message>{escape(message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
         )
         headers.append(("Content-Type", "text/xml"))
     else:
@@ -47,13 +47,13 @@ def error_response(
     return [data]
 
 
-def signing_service(environ: dict[str, Any]) -> str:
+def signing_service(environ: WSGIEnvironment) -> str:
     """The service of a signed request, as in `Credential=<key>/<date>/<region>/<service>/aws4_request`."""
     scope = environ.get("HTTP_AUTHORIZATION", "").split(",")[0].split("/")
     return scope[3].lower() if len(scope) == 5 else ""
 
 
-def operation(environ: dict[str, Any]) -> str:
+def operation(environ: WSGIEnvironment) -> str:
     """What the request asks for, as well as it can be told without the service's model."""
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:

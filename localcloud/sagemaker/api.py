@@ -1,0 +1,72 @@
+"""SageMaker's control plane: what is ours, and what is refused because it would only be pretended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from moto.core.responses import ActionResult
+from moto.sagemaker.responses import SageMakerResponse
+
+from localcloud.sagemaker.backend import Backend
+
+
+class SageMaker(SageMakerResponse):
+    @property
+    def _backend(self) -> Backend:
+        return cast(Backend, self.sagemaker_backend)
+
+    def create_model(self) -> ActionResult:
+        return ActionResult({"ModelArn": self._backend.put_model(self.params).arn})
+
+    def create_endpoint_config(self) -> ActionResult:
+        config = self._backend.put_endpoint_config(self.params)
+        return ActionResult({"EndpointConfigArn": config.endpoint_config_arn})
+
+    def create_endpoint(self) -> ActionResult:
+        return ActionResult({"EndpointArn": self._backend.put_endpoint(self.params).arn})
+
+    def update_endpoint(self) -> ActionResult:
+        return ActionResult({"EndpointArn": self._backend.update_endpoint(self.params).arn})
+
+    def update_endpoint_weights_and_capacities(self) -> ActionResult:
+        wanted = self.params["DesiredWeightsAndCapacities"]
+        endpoint = self._backend.resize_endpoint(self.params["EndpointName"], wanted)
+        return ActionResult({"EndpointArn": endpoint.arn})
+
+    def add_tags(self) -> ActionResult:
+        return ActionResult({"Tags": self._backend.add_tags(self.params["ResourceArn"], self.params["Tags"])})
+
+    def create_notebook_instance(self) -> ActionResult:
+        """As moto has it: a notebook instance changes its state, and nothing runs in it."""
+        result = super().create_notebook_instance()
+        names = ("PlatformIdentifier", "InstanceMetadataServiceConfiguration")
+        given = {name: self.params[name] for name in names if self.params.get(name)}
+        self._backend.notebook_settings[self.params["NotebookInstanceName"]] = given
+        return result
+
+    def describe_notebook_instance(self) -> ActionResult:
+        name = self.params["NotebookInstanceName"]
+        notebook = self._backend.get_notebook_instance(name)
+        return ActionResult({**notebook.to_dict(), **self._backend.notebook_settings[name]})
+
+
+def _refusal(operation: str) -> Callable[[SageMaker], ActionResult]:
+    def refuse(_: SageMaker) -> ActionResult:
+        raise NotImplementedError(f"moto only pretends to run what {operation} starts")
+
+    return refuse
+
+
+# moto answers these as if the work had been done.
+for _method, _operation in {
+    "create_auto_ml_job_v2": "CreateAutoMLJobV2",
+    "create_cluster": "CreateCluster",
+    "create_compilation_job": "CreateCompilationJob",
+    "create_hyper_parameter_tuning_job": "CreateHyperParameterTuningJob",
+    "create_processing_job": "CreateProcessingJob",
+    "create_training_job": "CreateTrainingJob",
+    "create_transform_job": "CreateTransformJob",
+    "start_pipeline_execution": "StartPipelineExecution",
+}.items():
+    setattr(SageMaker, _method, _refusal(_operation))

@@ -1,0 +1,254 @@
+"""An endpoint's life: Creating, InService, Updating, RollingBack, Failed, Deleting."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.models import FakeEndpoint
+
+from localcloud.sagemaker.fleet import Fleet
+from localcloud.sagemaker.instance import StartError
+from localcloud.sagemaker.rollout import Rollout, RolloutError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Deployment:
+    """An endpoint configuration, and the fleet made from it."""
+
+    config_name: str
+    config: dict[str, Any]  # as CreateEndpointConfig took it
+    fleet: Fleet
+    deployed_images: dict[str, list[dict[str, Any]]]  # by variant
+
+
+class Endpoint(FakeEndpoint):
+    """moto's endpoint, with processes behind it. Long operations run in a thread, one at a time."""
+
+    def __init__(self, account_id: str, region: str, name: str, tags: list[dict[str, str]]) -> None:
+        super().__init__(account_id, region, name, "", [], {}, tags)
+        self.endpoint_status = "Creating"
+        self._lock = threading.RLock()
+        self._current: Deployment | None = None
+        self._pending: Deployment | None = None
+        self._pending_since = self.creation_time
+        self._green_share = 0.0  # of requests that go to the pending fleet
+        self._deployment_config: dict[str, Any] | None = None
+        self._failure_reason: str | None = None
+        self._closing = threading.Event()
+
+    # What requests need
+
+    def fleet(self) -> Fleet | None:
+        """The fleet for the next request; None while there is nothing in service."""
+        with self._lock:
+            if self._current is None or self.endpoint_status in ("Creating", "Failed", "Deleting"):
+                return None
+            if self._pending is not None and random.random() < self._green_share:  # noqa: S311 - no secret
+                return self._pending.fleet
+            return self._current.fleet
+
+    # Operations
+
+    def create(self, deployment: Deployment, deployment_config: dict[str, Any] | None) -> None:
+        self.endpoint_config_name = deployment.config_name
+        self._deployment_config = deployment_config
+        self._pending = deployment
+        self._in_background(lambda: self._bring_up(deployment))
+
+    def _bring_up(self, deployment: Deployment) -> None:
+        try:
+            deployment.fleet.start()
+        except StartError as error:
+            self._settle("Failed", str(error))
+            return
+        with self._lock:
+            self._current = deployment
+            self._settle("InService", None)
+
+    def move_to(self, deployment: Deployment, rollout: Rollout) -> None:
+        """Blue/green: the new fleet comes up beside the old one, takes over, and the old one goes."""
+        with self._lock:
+            self.require_stable()
+            current = self._require_current()
+            self._begin("Updating", deployment)
+        self._in_background(lambda: self._shift(current, deployment, rollout))
+
+    def _shift(self, blue: Deployment, green: Deployment, rollout: Rollout) -> None:
+        try:
+            green.fleet.start()
+            rollout.run(self._share, self._closing)
+        except (StartError, RolloutError) as error:
+            with self._lock:
+                self.endpoint_status = "RollingBack"
+                self._green_share = 0.0
+            green.fleet.stop()
+            self._settle("InService", str(error))
+            return
+        with self._lock:
+            self._current = green
+            self._green_share = 0.0
+            self.endpoint_config_name = green.config_name
+            self._deployment_config = rollout.config
+        self._closing.wait(rollout.termination_wait)
+        blue.fleet.stop()
+        self._settle("InService", None)
+
+    def _share(self, share: float) -> None:
+        with self._lock:
+            self._green_share = share
+
+    def resize(self, wanted: dict[str, tuple[int | None, float | None]]) -> None:
+        """Set count and weight of variants; None leaves one as it is."""
+        with self._lock:
+            self.require_stable()
+            fleet = self._require_current().fleet
+            live = self.live_properties()
+            before = {name: live[name] for name in wanted}
+            self._begin("Updating", None)
+            _set(fleet, wanted)
+        self._in_background(lambda: self._resize(fleet, before))
+
+    def _resize(self, fleet: Fleet, before: dict[str, tuple[int, float]]) -> None:
+        try:
+            fleet.resize()
+        except StartError as error:
+            self.endpoint_status = "RollingBack"
+            _set(fleet, before)
+            fleet.resize()
+            self._settle("InService", str(error))
+            return
+        for variant in fleet.variants.values():
+            variant.current_weight = variant.desired_weight
+        self._settle("InService", None)
+
+    def delete(self, forget: Callable[[], None]) -> None:
+        with self._lock:
+            self.require_stable()
+            self._begin("Deleting", None)
+            current, self._current = self._current, None
+
+        def end() -> None:
+            if current is not None:
+                current.fleet.stop()
+            forget()
+
+        self._in_background(end)
+
+    def abandon(self) -> None:
+        """End everything at once, whatever is going on: the cloud is being reset."""
+        self._closing.set()
+        for deployment in (self._current, self._pending):
+            if deployment is not None:
+                deployment.fleet.stop(drain=0)
+
+    def require_stable(self) -> None:
+        if self.endpoint_status not in ("InService", "Failed"):
+            raise ValidationError(f'Cannot update in-progress endpoint "{self.arn}".')
+
+    def _require_current(self) -> Deployment:
+        if self._current is None:
+            raise ValidationError(
+                f'Cannot update failed endpoint "{self.arn}". Delete it and create it again.'
+            )
+        return self._current
+
+    def is_created(self) -> bool:
+        return self.endpoint_status != "Creating"
+
+    # State
+
+    def _begin(self, status: str, pending: Deployment | None) -> None:
+        self.endpoint_status = status
+        self.last_modified_time = self._pending_since = utcnow()
+        self._pending = pending
+
+    def _settle(self, status: str, failure_reason: str | None) -> None:
+        with self._lock:
+            self._pending = None
+            self._failure_reason = failure_reason
+            self.endpoint_status = status
+            self.last_modified_time = utcnow()
+        log.info("endpoint %s is %s; failure: %s", self.endpoint_name, status, failure_reason)
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:
+                log.exception("endpoint %s", self.endpoint_name)
+                self._settle("Failed", f"The embedded cloud failed: {error!r}")
+
+        threading.Thread(target=run, name=f"endpoint {self.endpoint_name}", daemon=True).start()
+
+    # Answers
+
+    @property
+    def current_config(self) -> dict[str, Any] | None:
+        return self._current.config if self._current else None
+
+    @property
+    def last_deployment_config(self) -> dict[str, Any] | None:
+        return self._deployment_config
+
+    def live_properties(self) -> dict[str, tuple[int, float]]:
+        """Desired count and weight of each variant in service."""
+        if self._current is None:
+            return {}
+        return {v.name: (v.desired_count, v.desired_weight) for v in self._current.fleet.variants.values()}
+
+    @property
+    def response_object(self) -> dict[str, Any]:
+        with self._lock:
+            response: dict[str, Any] = {
+                "EndpointName": self.endpoint_name,
+                "EndpointArn": self.arn,
+                "EndpointConfigName": self.endpoint_config_name,
+                "EndpointStatus": self.endpoint_status,
+                "CreationTime": self.creation_time,
+                "LastModifiedTime": self.last_modified_time,
+            }
+            if self._failure_reason:
+                response["FailureReason"] = self._failure_reason
+            if self._deployment_config:
+                response["LastDeploymentConfig"] = self._deployment_config
+            if self._current is not None:
+                response["ProductionVariants"] = _summary(self._current)
+                if self._pending is not None:
+                    response["PendingDeploymentSummary"] = {
+                        "EndpointConfigName": self._pending.config_name,
+                        "ProductionVariants": _summary(self._pending),
+                        "StartTime": self._pending_since,
+                    }
+            elif self._pending is not None:
+                response["ProductionVariants"] = _summary(self._pending)
+            return response
+
+
+def _set(fleet: Fleet, wanted: dict[str, Any]) -> None:
+    for name, (count, weight) in wanted.items():
+        variant = fleet.variants[name]
+        variant.desired_count = variant.desired_count if count is None else count
+        variant.desired_weight = variant.desired_weight if weight is None else weight
+
+
+def _summary(deployment: Deployment) -> list[dict[str, Any]]:
+    return [
+        {
+            "VariantName": variant.name,
+            "DeployedImages": deployment.deployed_images[variant.name],
+            "CurrentWeight": variant.current_weight,
+            "DesiredWeight": variant.desired_weight,
+            "CurrentInstanceCount": deployment.fleet.current_count(variant.name),
+            "DesiredInstanceCount": variant.desired_count,
+        }
+        for variant in deployment.fleet.variants.values()
+    ]

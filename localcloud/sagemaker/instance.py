@@ -1,0 +1,166 @@
+"""One instance behind an endpoint: a process of the model server in the container's contract."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, cast
+
+import urllib3
+
+from localcloud.config import Config, Image
+from localcloud.http_server import HOST
+from localcloud.processes import Child, spawn
+from localcloud.sagemaker import archive, logs
+
+STARTUP_TIMEOUT = 480.0  # s until /ping must answer 200, where the variant does not say
+INVOCATION_TIMEOUT = 60.0  # s; SageMaker's cap
+_PING_TIMEOUT = 2.0  # s an attempt; SageMaker's
+_PING_INTERVAL = 0.1  # s
+_GRACE = 5.0  # s from SIGTERM to SIGKILL
+
+
+class StartError(Exception):
+    """An instance did not come up. The message is a FailureReason as AWS words it."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where instances run."""
+
+    config: Config
+    folder: Path
+
+    def image(self, uri: str) -> Image | None:
+        repository = uri.partition("/")[2].rpartition(":")[0] or uri.partition("/")[2]
+        return self.config.images.get(repository.partition("@")[0])
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """What an instance is made from; fixed when its variant is deployed, as AWS does."""
+
+    account_id: str
+    region: str
+    endpoint_name: str
+    variant_name: str
+    image: str  # URI
+    model_data_url: str | None
+    environment: dict[str, str] = field(default_factory=dict)
+    startup_timeout: float = STARTUP_TIMEOUT  # s
+
+
+class Instance:
+    def __init__(self, spec: InstanceSpec, host: Host) -> None:
+        self.id = f"i-{secrets.token_hex(8)}0"
+        self.spec = spec
+        self.in_flight = 0  # guarded by its fleet's lock
+        self._host = host
+        self._folder = host.folder / spec.endpoint_name / self.id
+        self._port = _free_port()
+        self._child: Child | None = None
+        self._log: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._pool = urllib3.HTTPConnectionPool(HOST, self._port, maxsize=64, retries=False)
+
+    def start(self) -> None:
+        """Return once /ping answers 200; StartError otherwise, with nothing left behind."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        image = self._host.image(self.spec.image)
+        if image is None:
+            known = ", ".join(sorted(self._host.config.images)) or "none"
+            raise StartError(
+                f'The image "{self.spec.image}" for production variant {self.spec.variant_name} does not '
+                f"exist. (The embedded cloud knows these repositories from its images file: {known}.)"
+            )
+        base = self._folder / "opt" / "ml"
+        model = base / "model"
+        if self.spec.model_data_url:
+            try:
+                archive.unpack(self.spec.model_data_url, self.spec.account_id, model)
+            except archive.ModelDataError as error:
+                raise StartError(str(error)) from error
+        else:
+            model.mkdir(parents=True)
+        self._child = spawn(
+            image.serve, env=self._environment(image, base, model), cwd=base, stdout=subprocess.PIPE
+        )
+        self._log = logs.follow(
+            cast("IO[bytes]", self._child.stdout),
+            self.spec.account_id,
+            self.spec.region,
+            f"/aws/sagemaker/Endpoints/{self.spec.endpoint_name}",
+            f"{self.spec.variant_name}/{self.id}",
+        )
+        self._await_ping(self._child)
+
+    def _environment(self, image: Image, base: Path, model: Path) -> dict[str, str]:
+        own = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        return {
+            **own,
+            **self._host.config.aws_environment(),
+            "PYTHONPATH": str(model / "code"),
+            "PYTHONUNBUFFERED": "1",
+            **{name: value.replace("{model_dir}", str(model)) for name, value in image.env.items()},
+            **self.spec.environment,
+            "SAGEMAKER_BASE_DIR": str(base),
+            "SAGEMAKER_BIND_TO_PORT": str(self._port),
+        }
+
+    def _await_ping(self, child: Child) -> None:
+        deadline = time.monotonic() + self.spec.startup_timeout
+        while time.monotonic() < deadline and not self._stopping.wait(_PING_INTERVAL):
+            if child.poll() is not None:
+                break
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                if self._pool.request("GET", "/ping", timeout=_PING_TIMEOUT).status == 200:
+                    return
+        raise StartError(
+            f"The primary container for production variant {self.spec.variant_name} did not pass the ping "
+            "health check. Please check CloudWatch logs for this endpoint."
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def invoke(self, body: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """The container's answer to a request, whatever its status."""
+        timeout = urllib3.Timeout(connect=_PING_TIMEOUT, read=INVOCATION_TIMEOUT)
+        return self._pool.request(
+            "POST", "/invocations", body=body, headers=dict(headers), timeout=timeout, redirect=False
+        )
+
+    def cancel(self) -> None:
+        """Let a start that is under way fail. Nothing happens to an instance that is up."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._child is not None:
+            self._child.terminate(_GRACE)
+        if self._log is not None:
+            self._log.join(timeout=2.0)  # its last words
+        self._pool.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from localcloud import control
+from localcloud.control import CloudInfo
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """"fake" runs the model server that the model archive brings along in code/fakeserver.py."""
+    path = tmp_path_factory.mktemp("images") / "images.json"
+    path.write_text(json.dumps({"fake": {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def cloud(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    state_dir = tmp_path_factory.mktemp("cloud")
+    yield control.start(state_dir, images=images, lifetime=1200)
+    control.stop(state_dir)
+
+
+@pytest.fixture(scope="session")
+def client(cloud: CloudInfo) -> Callable[[str], Any]:
+    return client_factory(cloud)
+
+
+def client_factory(cloud: CloudInfo) -> Callable[[str], Any]:
+    known: dict[str, Any] = {}
+
+    def get(service: str) -> Any:
+        if service not in known:
+            known[service] = boto3.client(
+                service,
+                endpoint_url=cloud.endpoint_url,
+                region_name=cloud.region,
+                aws_access_key_id="any",
+                aws_secret_access_key="any",
+                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            )
+        return known[service]
+
+    return get
