@@ -184,9 +184,9 @@ def _orientation(exif: bytes) -> int | None:
     (directory,) = struct.unpack_from(order + "I", exif, 4)
     (count,) = struct.unpack_from(order + "H", exif, directory)
     for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        tag, _, _, value = struct.unpack_from(order + "HHIH", exif, entry)
+        tag, kind, _, value = struct.unpack_from(order + "HHIH", exif, entry)
         if tag == 0x0112:
-            return int(value)
+            return int(value) if kind == 3 else None  # 3: SHORT
     return None
 
 

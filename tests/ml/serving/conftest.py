@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -19,24 +18,13 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
+
+from tests.ml.serving.samples import encode, photo
 
 REPOSITORY = Path(__file__).parents[3]
 CLASSES = ["001.Affenpinscher", "002.Beagle", "003.Dalmatian"]
 BACKBONE = "timm/test_efficientnet"
 CROP = 64
-
-
-def photo(size: tuple[int, int] = (90, 70), seed: int = 0) -> Image.Image:
-    """Smooth random colours: survives JPEG, and has no symmetry that a wrong rotation could hide behind."""
-    noise = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
-    return Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def build_model_dir(directory: Path) -> None:
@@ -51,8 +39,11 @@ def build_model_dir(directory: Path) -> None:
     torch.manual_seed(1)
     spec = NetworkSpec(BACKBONE, HeadSpec(), len(CLASSES))
     network = build(spec)
-    with torch.no_grad():
-        network.head.weight *= 50  # else all classes are as likely as each other
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    network.train()(torch.randn(16, 3, CROP, CROP))  # sets the batch statistics, or all scores would be 0
+    network.eval()
     preprocessing = Preprocessing(CROP + 8, CROP, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     golden = encode(photo())
     images = torch.from_numpy(preprocessing.apply(decode(golden)))[None]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml.serving.settings import Settings, SettingsError
+
+
+def test_an_empty_environment_gives_the_defaults_of_a_container() -> None:
+    settings = Settings.from_environment({})
+    assert settings.model_dir == Path("/opt/ml/model")
+    assert (settings.host, settings.port) == ("0.0.0.0", 8080)
+    assert settings.fetch_urls is False
+    assert settings.max_body_bytes == 6 * 1024 * 1024
+
+
+def test_every_variable_is_read() -> None:
+    environment = {
+        "SAGEMAKER_BASE_DIR": "/srv/ml",
+        "SAGEMAKER_BIND_TO_PORT": "9000",
+        "KENNEL_HOST": "127.0.0.1",
+        "KENNEL_ENGINE": "torch",
+        "KENNEL_FETCH_URLS": "true",
+        "KENNEL_FETCH_ALLOW_HTTP": "true",
+        "KENNEL_FETCH_ALLOW_LOOPBACK": "true",
+        "KENNEL_MAX_BODY_BYTES": "1000",
+        "KENNEL_READ_TIMEOUT_SECONDS": "5",
+        "KENNEL_MAX_QUEUE": "7",
+    }
+    assert Settings.from_environment(environment) == Settings(
+        Path("/srv/ml"), 9000, "127.0.0.1", "torch", True, True, True, 1000, 5, 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("SAGEMAKER_BASE_DIR", "opt/ml", "an absolute path"),
+        ("SAGEMAKER_BASE_DIR", "", "an absolute path"),
+        ("SAGEMAKER_BIND_TO_PORT", "65536", "a number from 0 to 65535"),
+        ("SAGEMAKER_BIND_TO_PORT", "-1", "a number from 0 to 65535"),
+        ("SAGEMAKER_BIND_TO_PORT", "8080 ", "a number from 0 to 65535"),
+        ("SAGEMAKER_BIND_TO_PORT", "٨", "a number from 0 to 65535"),
+        ("KENNEL_HOST", "", "an address to listen on"),
+        ("KENNEL_ENGINE", "onnx", "openvino or torch"),
+        ("KENNEL_FETCH_URLS", "False", "true or false"),
+        ("KENNEL_FETCH_URLS", "1", "true or false"),
+        ("KENNEL_FETCH_ALLOW_LOOPBACK", "", "true or false"),
+        ("KENNEL_MAX_BODY_BYTES", "0", "a number from 1 to 1073741824"),
+        ("KENNEL_READ_TIMEOUT_SECONDS", "61", "a number from 1 to 60"),
+        ("KENNEL_MAX_QUEUE", "1.5", "a number from 1 to 1024"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_rule(variable: str, value: str, rule: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({variable: value})
+    assert str(caught.value) == f"{variable} is {value!r}; {rule} is needed."
