@@ -22,7 +22,7 @@ from typing import IO
 _GUARD = Path(__file__).with_name("_guard.py")
 _WATCHDOG = Path(__file__).with_name("_watchdog.py")
 
-# The parent-death signal comes when the *thread* that started a child ends: one thread starts them all, and stays.
+# The parent-death signal comes when the *thread* that started a child ends. So one starts them all, and stays.
 _nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
 
 
@@ -32,7 +32,7 @@ class Child:
     def __init__(self, popen: subprocess.Popen[bytes], watchdog: _Watchdog) -> None:
         self._popen = popen
         self._watchdog = watchdog
-        self._reaping = threading.Lock()
+        self._reaping = threading.RLock()
         self.pid = popen.pid
         self.stdout: IO[bytes] | None = popen.stdout  # only with stdout=subprocess.PIPE
 
@@ -44,7 +44,7 @@ class Child:
             # WNOWAIT leaves the zombie in place, and with it the group's id: the sweep hits nothing else.
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return None
-            self._signal(signal.SIGKILL)
+            self.send(signal.SIGKILL)
             self._watchdog.forget(self.pid)
             return self._popen.wait()
 
@@ -60,20 +60,23 @@ class Child:
     def terminate(self, grace: float = 2.0) -> int:
         """SIGTERM to the group, SIGKILL after `grace` seconds; returns the exit code once it is gone."""
         if self.poll() is None and grace > 0:
-            self._signal(signal.SIGTERM)
+            self.send(signal.SIGTERM)
             self.wait(grace)
         return self.kill()
 
     def kill(self) -> int:
         while (code := self.poll()) is None:
-            self._signal(signal.SIGKILL)
+            self.send(signal.SIGKILL)
             self.wait(0.05)
         return code
 
-    def _signal(self, number: signal.Signals) -> None:
-        # On macOS a group that holds only a zombie answers EPERM.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+    def send(self, number: signal.Signals) -> None:
+        """Signal the whole group, unless it is gone."""
+        with self._reaping:
+            if self._popen.returncode is None:
+                # On macOS a group that holds only a zombie answers EPERM.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
 
 
 class _Watchdog:

@@ -1,0 +1,117 @@
+"""The sandboxes of one version of a function, and what they share: the unpacked code and the role's credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import uuid
+from pathlib import Path
+
+from moto.sts.models import sts_backends
+from moto.utilities.utils import get_partition
+
+from localcloud.functions import python_runtime
+from localcloud.functions.deployment import Deployment, unpack
+from localcloud.functions.sandbox import Sandbox
+
+
+class PoolFactory:
+    def __init__(self, work_dir: Path, endpoint_url: str) -> None:
+        shutil.rmtree(work_dir, ignore_errors=True)  # what a cloud that was killed left behind
+        self.tasks = work_dir / "tasks"
+        self.homes = work_dir / "sandboxes"
+        self.library = work_dir / "python"
+        self.endpoint_url = endpoint_url
+        python_runtime.link_packages(self.library)
+
+    def pool(self, deployment: Deployment, *, provisioned: bool = False) -> Pool:
+        return Pool(self, deployment, provisioned=provisioned)
+
+
+class Pool:
+    """Lives in the engine's event loop."""
+
+    def __init__(self, factory: PoolFactory, deployment: Deployment, *, provisioned: bool) -> None:
+        self.deployment = deployment
+        self.provisioned = provisioned
+        self.sandboxes: set[Sandbox] = set()
+        self.idle: list[Sandbox] = []  # the last one used is the first to be used again
+        self.retired = False
+        self._factory = factory
+        self._root = factory.tasks / uuid.uuid4().hex
+        self._unpacking: asyncio.Task[None] | None = None
+        self._credentials: dict[str, str] = {}
+
+    def take(self) -> Sandbox | None:
+        while self.idle:
+            sandbox = self.idle.pop()
+            if sandbox.usable:
+                return sandbox
+            self.sandboxes.discard(sandbox)
+        return None
+
+    async def create(self) -> Sandbox:
+        """A sandbox without a process yet."""
+        if self._unpacking is None:
+            work = asyncio.to_thread(unpack, self.deployment.code, self._root)
+            self._unpacking = asyncio.get_running_loop().create_task(work)
+            self._credentials = _assume(self.deployment)
+        sandbox = Sandbox(
+            self.deployment,
+            self._root,
+            self._factory.homes,
+            python_runtime.interpreter(self.deployment.runtime, self._factory.library),
+            self._credentials,
+            self._factory.endpoint_url,
+            provisioned=self.provisioned,
+        )
+        self.sandboxes.add(sandbox)  # before the wait: `retire` must not remove the code under its feet
+        await asyncio.shield(self._unpacking)
+        return sandbox
+
+    def give_back(self, sandbox: Sandbox) -> None:
+        self.idle.append(sandbox)
+
+    def discard(self, sandbox: Sandbox) -> None:
+        self.sandboxes.discard(sandbox)
+        self._clean_up()
+
+    def retire(self) -> list[Sandbox]:
+        """No call comes here any more. Returns what is to be closed now; busy sandboxes end with their call."""
+        self.retired = True
+        dropped = self.drop(len(self.idle))
+        self._clean_up()
+        return dropped
+
+    def drop(self, count: int) -> list[Sandbox]:
+        """Take out the `count` sandboxes that have been idle longest."""
+        dropped, self.idle = self.idle[:count], self.idle[count:]
+        for sandbox in dropped:
+            self.discard(sandbox)
+        return dropped
+
+    def _clean_up(self) -> None:
+        if self.retired and not self.sandboxes:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+    def expired(self, before: float) -> int:
+        """How many have been idle since `before` (monotonic time)."""
+        return sum(sandbox.idle_since < before for sandbox in self.idle)
+
+
+def _assume(deployment: Deployment) -> dict[str, str]:
+    """Credentials of the function's role, known to the embedded STS and IAM."""
+    backend = sts_backends[deployment.account_id][get_partition(deployment.region)]
+    session = backend.assume_role(
+        region_name=deployment.region,
+        role_session_name=deployment.name,
+        role_arn=deployment.role,
+        policy="",
+        duration=43_200,
+        external_id="",
+    )
+    return {
+        "AWS_ACCESS_KEY_ID": session.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
+        "AWS_SESSION_TOKEN": session.session_token,
+    }
