@@ -22,9 +22,7 @@ _SERVICES = ("sagemaker", "functions", "autoscaling", "cloudwatch", "iam", "s3")
 def install(config: Config) -> None:
     for service in _SERVICES:
         if find_spec(f"localcloud.{service}") is not None:
-            module = import_module(f"localcloud.{service}")
-            if hasattr(module, "install"):
-                module.install(config)
+            import_module(f"localcloud.{service}").install(config)
 
 
 def replace_responses(urls: ModuleType, new: type[Any]) -> None:
@@ -41,5 +39,6 @@ def replace_backend(backends: BackendDict[Any], new: type[BaseBackend]) -> None:
 
     moto looks for a service's URLs beside the module of its backend class; `new` lives elsewhere.
     """
-    new._url_module = backends.backend._url_module  # type: ignore[method-assign]
+    service, _, _ = backends.backend.__module__.rpartition(".")
+    new._url_module = import_module(f"{service}.urls")  # type: ignore[method-assign, assignment]
     backends.backend = new

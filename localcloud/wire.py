@@ -19,7 +19,7 @@ def error_response(
     request_id = str(uuid.uuid4())
     headers = [("x-amzn-RequestId", request_id)]
     service = signing_service(environ)
-    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    query = environ.get("PATH_INFO") == "/" and "HTTP_X_AMZ_TARGET" not in environ
     if service in _XML_SERVICES:
         body = (
             f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
@@ -32,7 +32,7 @@ def error_response(
             f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
         )
         headers.append(("Content-Type", "text/xml"))
-    elif form and "HTTP_X_AMZ_TARGET" not in environ:
+    elif query:
         body = (
             f"<ErrorResponse><Error><Type>Receiver</Type><Code>{code}</Code>"
             f"<Message>{escape(message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"

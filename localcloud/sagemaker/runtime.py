@@ -55,6 +55,10 @@ class ModelError(ServiceException):
 class SageMakerRuntime(SageMakerRuntimeResponse):
     use_raw_body = True
 
+    def _get_action(self) -> str:
+        # moto's would look into a body that is sent as a form
+        return "InvokeEndpointAsync" if self.path.endswith("/async-invocations") else "InvokeEndpoint"
+
     def invoke_endpoint(self) -> TYPE_RESPONSE:
         began = time.perf_counter()
         name = self.path.split("/")[2]

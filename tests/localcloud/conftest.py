@@ -16,9 +16,11 @@ from localcloud.control import CloudInfo
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """"fake" runs the model server that the model archive brings along in code/fakeserver.py."""
+    """ "fake" runs the model server that the model archive brings along in code/fakeserver.py."""
     path = tmp_path_factory.mktemp("images") / "images.json"
-    path.write_text(json.dumps({"fake": {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}}))
+    path.write_text(
+        json.dumps({"fake": {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}})
+    )
     return path
 
 
@@ -30,11 +32,17 @@ def cloud(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 
 @pytest.fixture(scope="session")
-def client(cloud: CloudInfo) -> Callable[[str], Any]:
-    return client_factory(cloud)
+def client(cloud: CloudInfo, connect: Callable[[CloudInfo], Callable[[str], Any]]) -> Callable[[str], Any]:
+    """A boto3 client for a service of the session's cloud."""
+    return connect(cloud)
 
 
-def client_factory(cloud: CloudInfo) -> Callable[[str], Any]:
+@pytest.fixture(scope="session")
+def connect() -> Callable[[CloudInfo], Callable[[str], Any]]:
+    return _clients
+
+
+def _clients(cloud: CloudInfo) -> Callable[[str], Any]:
     known: dict[str, Any] = {}
 
     def get(service: str) -> Any:

@@ -30,7 +30,7 @@ NO_PING = (
     "The primary container for production variant main did not pass the ping health check. "
     "Please check CloudWatch logs for this endpoint."
 )
-SERVER = '''
+SERVER = """
 import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,7 +71,7 @@ print("serving with", os.environ["SAGEMAKER_BASE_DIR"])
 if "DIE" in os.environ:
     sys.exit("no model in here")
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-'''
+"""
 
 _numbers = itertools.count(1)
 
@@ -137,7 +137,9 @@ class Deployer:
     def settled(self, name: str) -> dict[str, Any]:
         return self.until(name, lambda state: state["EndpointStatus"] in ("InService", "Failed"))
 
-    def until(self, name: str, wanted: Callable[[dict[str, Any]], bool], seconds: float = 30) -> dict[str, Any]:
+    def until(
+        self, name: str, wanted: Callable[[dict[str, Any]], bool], seconds: float = 30
+    ) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while not wanted(state := self.describe(name)):
             assert time.monotonic() < deadline, f"last seen: {state}"
@@ -231,7 +233,9 @@ def test_an_unknown_image_fails_the_endpoint(deployer: Deployer) -> None:
     image = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/other:1"
     state = deployer.settled(deployer.create(deployer.config(deployer.model(image=image))))
     assert state["EndpointStatus"] == "Failed"
-    assert state["FailureReason"].startswith(f'The image "{image}" for production variant main does not exist.')
+    assert state["FailureReason"].startswith(
+        f'The image "{image}" for production variant main does not exist.'
+    )
 
 
 @pytest.mark.parametrize(
@@ -301,7 +305,9 @@ def test_an_update_to_a_broken_model_rolls_back(
     assert invoke(name)["greeting"] == "old"
 
 
-def test_an_alarm_that_goes_off_while_the_new_fleet_bakes_rolls_back(deployer: Deployer, client: Client) -> None:
+def test_an_alarm_that_goes_off_while_the_new_fleet_bakes_rolls_back(
+    deployer: Deployer, client: Client
+) -> None:
     name = deployer.up()
     before = deployer.describe(name)["EndpointConfigName"]
     client("cloudwatch").put_metric_alarm(
@@ -463,7 +469,9 @@ def test_what_aws_refuses_is_refused_in_its_words(deployer: Deployer) -> None:
     name = deployer.up()
     state = deployer.describe(name)
     config = state["EndpointConfigName"]
-    model = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0]["ModelName"]
+    model = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0][
+        "ModelName"
+    ]
     refused(
         sagemaker.create_model,
         "ValidationException",
@@ -611,18 +619,20 @@ def test_jobs_are_refused_rather_than_pretended(client: Client) -> None:
         "NotImplemented",
         "The embedded cloud does not implement sagemaker: CreateProcessingJob.",
         ProcessingJobName="job",
-        ProcessingResources={"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
+        ProcessingResources={
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+        },
         AppSpecification={"ImageUri": IMAGE},
         RoleArn=ROLE,
     )
 
 
-def test_no_instance_outlives_a_killed_cloud(images: Path, tmp_path: Path) -> None:
-    from conftest import client_factory
-
+def test_no_instance_outlives_a_killed_cloud(
+    images: Path, tmp_path: Path, connect: Callable[[CloudInfo], Client]
+) -> None:
     info = control.start(tmp_path, images=images, lifetime=300)
     try:
-        client = client_factory(info)
+        client = connect(info)
         client("s3").create_bucket(Bucket="models")
         model = archive({"weights": b"w1", "code/fakeserver.py": SERVER.encode()})
         client("s3").put_object(Bucket="models", Key="model.tar.gz", Body=model)
