@@ -117,6 +117,11 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[_Member]:
         elif info.isfile():
             kind = "file"
         yield _Member(info.name, kind, info.size, partial(tar.extractfile, info))
+    # tarfile stops before the end of the compressed data, where its checksum is.
+    rest = cast(IO[bytes], tar.fileobj)
+    rest.seek(tar.offset)
+    if len(rest.read(_CHUNK)) == _CHUNK:
+        raise tarfile.ReadError("there is more after its end")
 
 
 def _write(members: Iterator[_Member], folder: Path, archive: Path, max_bytes: int) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.data.dataset import Finding, Split
+from ml.data.dataset import SPLITS, Finding, Split
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -41,6 +41,9 @@ class Layout:
     def classes(self) -> tuple[str, ...]:
         return tuple(sorted({name for _, group in self.groups for name in group}))
 
+    def find(self, code: str, message: str, items: tuple[str, ...], remedy: str) -> None:
+        self.findings.append(Finding(code, message, items, remedy))
+
     def name(self, path: Path) -> str:
         """The path as it is shown to people: below the root, and printable whatever its bytes are."""
         return str(path.relative_to(self.root)).encode(errors="backslashreplace").decode()
@@ -58,41 +61,36 @@ def scan(source: Path) -> Layout:
     """Reads the folders, not the files; what does not fit the layout is found, not skipped."""
     layout = Layout(_root(source))
     folders, files = _children(layout.root)
-    named = {folder: _SPLIT_FOLDERS[folder.name.lower()] for folder in folders if _is_split(folder)}
-    if not any(_children(folder)[0] for folder in named):  # a class may be called "train": the vehicle
-        named = {}
     loose = _images(files, layout)
-    stray: list[str] = []
-    for folder in folders:
-        if folder not in named:
-            if named:
-                stray += [layout.name(folder)] if _holds_images(folder) else []
-            else:
-                _add_class(folder, layout.unsplit, layout)
-    for folder, split in named.items():
-        if split in layout.splits:
-            layout.findings.append(
-                Finding(
-                    "split-twice",
-                    f"a split must have one folder; {split} has several",
-                    tuple(layout.name(each) for each in named if named[each] == split),
-                    "merge them.",
-                )
+    of_split = {split: [folder for folder in folders if _split_of(folder) == split] for split in SPLITS}
+    # A class may be called "train", the vehicle: a split is what has folders of classes in it.
+    if not any(_children(folder)[0] for each in of_split.values() for folder in each):
+        of_split = {}
+        for folder in folders:
+            _add_class(folder, layout.unsplit, layout)
+    for split, several in of_split.items():
+        for folder in several:
+            group = layout.splits.setdefault(split, {})
+            inner, inner_files = _children(folder)
+            loose += _images(inner_files, layout)
+            for class_folder in inner:
+                _add_class(class_folder, group, layout)
+        if len(several) > 1:
+            names = tuple(map(layout.name, several))
+            layout.find(
+                "split-twice", f"a split must have one folder; {split} has several", names, "merge them."
             )
-        inner, inner_files = _children(folder)
-        loose += _images(inner_files, layout)
-        group = layout.splits.setdefault(split, {})
-        for class_folder in inner:
-            _add_class(class_folder, group, layout)
     if loose:
-        names = tuple(layout.name(path) for path in loose)
-        layout.findings.append(
-            Finding("no-class", "every photo must lie in the folder of a class", names, _LAYOUT)
-        )
+        names = tuple(map(layout.name, loose))
+        layout.find("no-class", "every photo must lie in the folder of a class", names, _LAYOUT)
+    stray = [each for each in folders if of_split and not _split_of(each) and _holds_images(each)]
     if stray:
         message = "where there are splits, every photo must lie in one of them"
-        layout.findings.append(Finding("no-split", message, tuple(stray), _LAYOUT))
-    _check_names(layout)
+        layout.find("no-split", message, tuple(map(layout.name, stray)), _LAYOUT)
+    broken = [name for name in layout.classes if not name.isprintable()]
+    if broken:
+        names = tuple(name.encode(errors="backslashreplace").decode() for name in broken)
+        layout.find("class-name", "a class name must be printable UTF-8", names, "rename the folders.")
     return layout
 
 
@@ -104,7 +102,7 @@ def _root(source: Path) -> Path:
         if (
             len(folders) != 1
             or any(map(is_image, files))
-            or _is_split(folders[0])
+            or _split_of(folders[0])
             or not _children(folders[0])[0]
         ):
             return root
@@ -118,8 +116,8 @@ def _children(folder: Path) -> tuple[list[Path], list[Path]]:
     return folders, [child for child in visible if not child.is_dir()]
 
 
-def _is_split(folder: Path) -> bool:
-    return folder.name.lower() in _SPLIT_FOLDERS
+def _split_of(folder: Path) -> Split | None:
+    return _SPLIT_FOLDERS.get(folder.name.lower())
 
 
 def _images(files: list[Path], layout: Layout) -> list[Path]:
@@ -137,21 +135,6 @@ def _add_class(folder: Path, group: Classes, layout: Layout) -> None:
     folders, files = _children(folder)
     nested = [inner for inner in folders if _holds_images(inner)]
     if nested:
-        layout.findings.append(
-            Finding(
-                "nested",
-                f"a class folder must hold its photos directly; {layout.name(folder)} has them in folders",
-                tuple(layout.name(inner) for inner in nested),
-                _LAYOUT,
-            )
-        )
+        message = f"a class folder must hold its photos directly; {layout.name(folder)} has them in folders"
+        layout.find("nested", message, tuple(map(layout.name, nested)), _LAYOUT)
     group.setdefault(name, []).extend(_images(files, layout))
-
-
-def _check_names(layout: Layout) -> None:
-    broken = [name for name in layout.classes if not name.isprintable()]
-    if broken:
-        names = tuple(name.encode(errors="backslashreplace").decode() for name in broken)
-        layout.findings.append(
-            Finding("class-name", "a class name must be printable UTF-8", names, "rename the folders.")
-        )

@@ -1,0 +1,60 @@
+"""What tests of several parts share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MakePhotos = Callable[..., Path]
+
+_LAYOUT = {
+    "train/cat": 4,
+    "train/dog": 4,
+    "valid/cat": 2,
+    "valid/dog": 2,
+    "test/cat": 2,
+    "test/dog": 2,
+}
+
+
+@pytest.fixture
+def dog_images() -> Path:
+    """1,000 real photos of ten breeds, 60 train, 20 valid and 20 test each; not part of the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data" / "dogImages"
+    folder = Path(os.environ.get("KENNEL_TEST_PHOTOS") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no photos at {folder}; set KENNEL_TEST_PHOTOS")
+    return folder
+
+
+@pytest.fixture
+def make_photos(tmp_path: Path) -> MakePhotos:
+    """Writes small photos, each different, those of a class alike in colour: `make_photos({"train/cat": 4})`.
+
+    Returns the folder that holds them; the same arguments give the same bytes.
+    """
+
+    def make(
+        layout: Mapping[str, int] = _LAYOUT,
+        *,
+        folder: str = "photos",
+        suffix: str = ".png",
+        size: tuple[int, int] = (32, 24),
+    ) -> Path:
+        root = tmp_path / folder
+        for where, count in layout.items():
+            (root / where).mkdir(parents=True, exist_ok=True)
+            colour = np.random.default_rng(list(Path(where).name.encode())).integers(40, 216, 3)
+            noise = np.random.default_rng(list(where.encode()))
+            for number in range(count):
+                pixels = colour + noise.integers(-40, 40, (size[1], size[0], 3))
+                image = Image.fromarray(pixels.astype(np.uint8))
+                image.save(root / where / f"{Path(where).name}_{number:03}{suffix}")
+        return root
+
+    return make
