@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ def train(stage: Stage, given: dict[str, Any], config_file: str | None = None) -
     """
     settings = _from_file(config_file) | {name: value for name, value in given.items() if value is not None}
     config = TrainConfig.from_dict(settings)
+    _lead_to_data(stage, config.data)
     from ml.train import (
         train as train_model,
     )  # here: torch takes seconds to import, and a bad setting none to tell
@@ -72,12 +74,22 @@ def evaluate(stage: Stage, archive: str | None, data: str | None, split: str) ->
         raise KennelError(
             "An archive to evaluate.", archive or "none trained yet", "./inv train, or --archive PATH."
         )
+    _lead_to_data(stage, data)
     from ml.train import evaluate_artifact
 
     measured = evaluate_artifact(path, data, split=cast(Split, split), work_dir=WORK).to_dict()
     for name, value in measured.items():
         if isinstance(value, float):
             yield name.replace("_", " "), f"{value:.4f}"
+
+
+def _lead_to_data(stage: Stage, data: str | None) -> None:
+    """Let boto3 find the stage's cloud, where the photos are in a bucket."""
+    if data is not None and data.startswith("s3://"):
+        stage.start()
+        os.environ.update(
+            {name: value for name, value in stage.environment.items() if name.startswith("AWS_")}
+        )
 
 
 def _from_file(config_file: str | None) -> dict[str, Any]:

@@ -1,0 +1,222 @@
+"""The whole loop, typed as a person types it, in a copy of the project with an embedded cloud of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from localcloud import control
+from ops.paths import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.terraform]
+
+DEADLINE = 300  # seconds a task may take on a loaded machine
+LEGACY_NAME = "p4-dog-breed-classification"
+
+
+class Project:
+    """A copy of the source tree, and the tasks in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "KENNEL_", "TF_"))
+        }
+        environment["TF_CLI_CONFIG_FILE"] = str(self.root / "no-such-file")
+        return subprocess.Popen(
+            [sys.executable, "-m", "invoke", "--search-root", str(self.root), *arguments],
+            cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def inv(self, *arguments: str, fails: bool = False) -> str:
+        """Run a task to its end; return what it printed, or what it complained of where it should fail."""
+        process = self.start(*arguments)
+        out, errors = process.communicate(timeout=DEADLINE)
+        assert (process.returncode != 0) == fails, (
+            f"inv {' '.join(arguments)} → {process.returncode}\n{out}\n{errors}"
+        )
+        assert "Traceback" not in errors
+        return errors if fails else out
+
+    @property
+    def cloud(self) -> control.CloudInfo:
+        found = control.status(self.root / ".kennel" / "cloud")
+        assert found is not None
+        return found
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.cloud.endpoint_url, region_name=self.cloud.region,
+            aws_access_key_id="local", aws_secret_access_key="local",
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    root = tmp_path_factory.mktemp("loop") / "kennel"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+    yield Project(root)
+    control.stop(root / ".kennel" / "cloud")
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"still not: {what}"
+        time.sleep(0.05)
+
+
+def digit(project: Project, name: str) -> Path:
+    """A picture of the digit from the test split that `up` wrote."""
+    return next(path for path in sorted((project.root / ".kennel").rglob(f"test/{name}/*.png")))
+
+
+def test_up_trains_deploys_and_answers(project: Project) -> None:
+    out = project.inv("up")
+    assert "golden photo   answered right" in out
+
+
+def test_a_second_plan_changes_nothing(project: Project) -> None:
+    assert project.inv("plan").startswith("Nothing changes")
+
+
+def test_status_shows_what_is_live(project: Project) -> None:
+    out = project.inv("status")
+    assert "kennel-local: InService" in out
+    assert json.loads(project.inv("status", "--json"))["wrong"] == []
+
+
+def test_predict_walks_a_folder_and_prints_only_json(project: Project) -> None:
+    folder = digit(project, "3").parent
+    lines = [
+        json.loads(line) for line in project.inv("predict", "--image", str(folder), "--json").splitlines()
+    ]
+    assert [line["image"] for line in lines] == [str(path) for path in sorted(folder.iterdir())]
+    assert set(lines[0]) == {"image", "label", "name", "probability", "top"}
+    right = sum(line["label"] == 3 for line in lines)
+    assert right >= 0.8 * len(lines)
+
+
+def test_predict_prints_what_the_replaced_workflows_event_gets(project: Project) -> None:
+    assert project.inv("predict", "--image", str(digit(project, "7")), "--raw").strip() == "[7]"
+
+
+def test_the_replaced_workflows_event_is_answered_through_boto3(project: Project) -> None:
+    import base64
+
+    image = base64.b64encode(digit(project, "7").read_bytes()).decode()
+    inner = json.dumps({"image": image})
+    for request in (inner, json.dumps(inner)):
+        event = {"endpoint_name": LEGACY_NAME, "request_dict": request}
+        answer = project.client("lambda").invoke(FunctionName="kennel-local", Payload=json.dumps(event))
+        assert json.loads(answer["Payload"].read()) == [7]
+
+
+def test_the_endpoint_answers_bytes_with_a_row_of_scores(project: Project) -> None:
+    answer = project.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="kennel-local", ContentType="image/png", Body=digit(project, "7").read_bytes()
+    )
+    scores = json.loads(answer["Body"].read())
+    assert len(scores) == 1
+    assert max(range(10), key=scores[0].__getitem__) == 7
+
+
+def test_a_photo_that_is_none_is_told_and_stops_nothing(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no photo")
+    shutil.copy(digit(project, "1"), tmp_path / "b.png")
+    process = project.start("predict", "--image", str(tmp_path), "--json")
+    out, errors = process.communicate(timeout=DEADLINE)
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert "error" in first
+    assert second["label"] == 1
+    assert process.returncode == 1
+    assert "1 of 2 photos got no answer" in errors
+
+
+def test_a_saved_plan_is_not_applied_when_its_inputs_have_changed(project: Project) -> None:
+    project.inv("plan")
+    variables = project.root / "terraform" / "stages" / "local.tfvars"
+    before = variables.read_text()
+    variables.write_text(before + "\n# another comment\n")
+    try:
+        complaint = project.inv("apply", "--yes", fails=True)
+    finally:
+        variables.write_text(before)
+    assert "Only the plan that was reviewed is applied." in complaint
+
+
+def test_apply_asks_and_without_a_terminal_refuses(project: Project) -> None:
+    assert "Add --yes" in project.inv("destroy", fails=True)
+
+
+def test_destroy_leaves_nothing(project: Project) -> None:
+    assert project.inv("destroy", "--yes").strip() == "Nothing is left in the stage local."
+    assert project.client("s3").list_buckets()["Buckets"] == []
+    assert project.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert project.client("logs").describe_log_groups()["logGroups"] == []
+    roles = project.client("iam").list_roles()["Roles"]
+    assert [role["RoleName"] for role in roles if role["RoleName"].startswith("kennel")] == []
+
+
+def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(project: Project) -> None:
+    project.inv("plan")
+    task = project.start("apply", "--yes")
+    record = project.root / ".kennel" / "stages" / "local" / "terraform.running.json"
+    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
+    os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+    _, errors = task.communicate(timeout=DEADLINE)
+    assert task.returncode == 1
+    assert "Traceback" not in errors
+
+    again = project.start("apply", "--yes")
+    out, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    assert "was interrupted" in errors
+    assert "golden photo   answered right" in out
+
+
+def test_an_apply_whose_cloud_is_killed_starts_anew(project: Project) -> None:
+    project.inv("destroy", "--yes")
+    project.inv("plan")
+    task = project.start("apply", "--yes")
+    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
+    os.kill(project.cloud.pid, signal.SIGKILL)
+    _, errors = task.communicate(timeout=DEADLINE)
+    assert task.returncode == 1
+    assert "The embedded cloud ended while Terraform was at work." in errors
+
+    again = project.start("apply", "--yes")
+    out, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    assert "starting anew" in errors
+    assert "golden photo   answered right" in out
+
+
+def log_says(project: Project, kind: str, address: str) -> bool:
+    log = project.root / ".kennel" / "stages" / "local" / "terraform.jsonl"
+    return log.is_file() and any(
+        f'"{kind}"' in line and address in line for line in log.read_text().splitlines()
+    )
