@@ -13,6 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from localcloud import gaps
 from localcloud.config import Config
+from localcloud.functions import with_function_urls
 from localcloud.wire import error_response, operation, signing_service
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def create_app(config: Config) -> WSGIApplication:
         start_response(status, headers)
         return body
 
-    return app
+    return with_function_urls(app)
 
 
 def _backend_app(service: SERVICE_NAMES | None) -> Flask:

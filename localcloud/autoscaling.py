@@ -139,5 +139,5 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):
 
 
 def install(_: Config) -> None:
-    gaps.replace_backend(applicationautoscaling_backends, Backend)
+    gaps.replace_backend(applicationautoscaling_backends, Backend, urls)
     gaps.replace_responses(urls, ApplicationAutoScaling)

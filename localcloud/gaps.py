@@ -8,7 +8,6 @@ override stays moto's.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -16,13 +15,12 @@ from moto.core.base_backend import BackendDict, BaseBackend
 
 from localcloud.config import Config
 
-_SERVICES = ("sagemaker", "functions", "autoscaling", "cloudwatch", "iam", "s3")
+_SERVICES = ("sagemaker", "functions", "autoscaling")
 
 
 def install(config: Config) -> None:
     for service in _SERVICES:
-        if find_spec(f"localcloud.{service}") is not None:
-            import_module(f"localcloud.{service}").install(config)
+        import_module(f"localcloud.{service}").install(config)
 
 
 def replace_responses(urls: ModuleType, new: type[Any]) -> None:
@@ -34,11 +32,10 @@ def replace_responses(urls: ModuleType, new: type[Any]) -> None:
             urls.url_paths[path] = getattr(new, handler.__name__)
 
 
-def replace_backend(backends: BackendDict[Any], new: type[BaseBackend]) -> None:
+def replace_backend(backends: BackendDict[Any], new: type[BaseBackend], urls: ModuleType) -> None:
     """Let accounts and regions of a moto `BackendDict` be instances of `new`.
 
     moto looks for a service's URLs beside the module of its backend class; `new` lives elsewhere.
     """
-    service, _, _ = backends.backend.__module__.rpartition(".")
-    new._url_module = import_module(f"{service}.urls")  # type: ignore[method-assign, assignment]
+    new._url_module = urls  # type: ignore[method-assign, assignment]
     backends.backend = new

@@ -20,6 +20,6 @@ def install(config: Config) -> None:
     folder = config.state_dir / "endpoints"
     shutil.rmtree(folder, ignore_errors=True)  # of a cloud that was killed
     Backend.host = Host(config, folder)
-    gaps.replace_backend(sagemaker_backends, Backend)
+    gaps.replace_backend(sagemaker_backends, Backend, control_urls)
     gaps.replace_responses(control_urls, SageMaker)
     gaps.replace_responses(runtime_urls, SageMakerRuntime)
