@@ -211,6 +211,6 @@ def _labels(prediction: object) -> list[int]:
     return labels
 
 
-def _named(prediction: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever is wrong with it, raises
+def _named(prediction: Any) -> dict[str, Any]:
     first = prediction["predictions"][0]
     return {key: first[key] for key in ("label", "name", "probability", "top")}

@@ -158,7 +158,10 @@ def fetch(url: str, policy: FetchPolicy) -> Fetched:
             answer = _exchange(connection, target, policy, deadline)
         if isinstance(answer, Fetched):
             return answer
-        url = urljoin(target.url, answer)
+        try:
+            url = urljoin(target.url, answer)
+        except ValueError:
+            raise FetchError("invalid_url", "The host redirects to what is no URL.") from None
         if target.scheme == "https" and not url.lower().startswith("https:"):
             raise FetchError("forbidden_redirect", "The host redirects from https to another scheme.")
         if not addresses[0].is_loopback:
