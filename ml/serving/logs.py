@@ -43,7 +43,7 @@ def configure() -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
-def event(name: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+def event(name: str, **fields: Any) -> None:
     logger.info(name, extra={"fields": fields})
 
 

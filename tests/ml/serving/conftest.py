@@ -10,56 +10,44 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from ml import artifact
+from ml.serving.images import decode
+from ml.serving.network import HeadSpec, NetworkSpec
+from ml.serving.network import build as build_network
+from ml.serving.preprocessing import Preprocessing
 from tests.ml.serving.samples import encode, photo
 
-REPOSITORY = Path(__file__).parents[3]
 CLASSES = ["001.Affenpinscher", "002.Beagle", "003.Dalmatian"]
 BACKBONE = "timm/test_efficientnet"
 CROP = 64
 
 
-def build_model_dir(directory: Path) -> None:
-    import openvino
-    import torch
-    from safetensors.torch import save_file
-
-    from ml.serving.images import decode
-    from ml.serving.network import HeadSpec, NetworkSpec, build
-    from ml.serving.preprocessing import Preprocessing
-
+def write_run(directory: Path) -> None:
+    """What training leaves for packing, with a network that nobody trained."""
     torch.manual_seed(1)
     spec = NetworkSpec(BACKBONE, HeadSpec(), len(CLASSES))
-    network = build(spec)
+    network = build_network(spec)
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0
     network.train()(torch.randn(16, 3, CROP, CROP))  # sets the batch statistics, or all scores would be 0
     network.eval()
+
     preprocessing = Preprocessing(CROP + 8, CROP, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     golden = encode(photo())
-    images = torch.from_numpy(preprocessing.apply(decode(golden)))[None]
     with torch.inference_mode():
-        probabilities = network(images).softmax(-1)[0]
+        pixels = torch.from_numpy(preprocessing.apply(decode(golden)))
+        probabilities = network(pixels[None]).softmax(-1)[0]
     label = int(probabilities.argmax())
-
-    directory.mkdir(parents=True)
-    save_file(network.state_dict(), directory / "model.safetensors")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        graph = openvino.convert_model(
-            network, example_input=images, input=[("images", [-1, 3, CROP, CROP], np.float32)]
-        )
-    openvino.save_model(graph, directory / "model.xml", compress_to_fp16=False)
-    (directory / "golden.png").write_bytes(golden)
     manifest = {
         "format": 1,
         "classes": CLASSES,
@@ -68,21 +56,20 @@ def build_model_dir(directory: Path) -> None:
         "engine": {"precision": "f32"},
         "golden": {"file": "golden.png", "label": label, "probability": float(probabilities[label])},
     }
+    directory.mkdir()
     (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    code = directory / "code"
-    shutil.copytree(
-        REPOSITORY / "ml" / "serving", code / "serving", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copy(REPOSITORY / "ml" / "serving" / "inference.py", code)
-    shutil.copy(REPOSITORY / "lambda" / "guarded_fetch.py", code)
+    (directory / "golden.png").write_bytes(golden)
+    save_file(network.state_dict(), directory / "best.safetensors")
 
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shared: not to be changed. Lies where SageMaker would put it, <base>/model."""
-    directory = tmp_path_factory.mktemp("ml") / "model"
-    build_model_dir(directory)
-    return directory
+    """An unpacked model.tar.gz where SageMaker would put it, <base>/model. Shared: not to be changed."""
+    run = tmp_path_factory.mktemp("run") / "tiny"
+    write_run(run)
+    archive, _ = artifact.build(run)
+    with artifact.unpacked(archive) as folder:
+        return Path(shutil.copytree(folder, tmp_path_factory.mktemp("ml") / "model"))
 
 
 @pytest.fixture
