@@ -53,7 +53,10 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    try:
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except _BROKEN:
+        return True  # compressed and damaged, or not to be read: `unpack` says how
 
 
 def unpack(
@@ -64,12 +67,12 @@ def unpack(
     Refused whole, leaving nothing behind: links and devices, names that lead out of the folder, more than
     `max_bytes` whatever the headers promise, what is encrypted or broken.
     """
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    target = work_dir / "unpacked" / digest[:32]
-    with building(target) as folder:
-        if folder is not None:
-            try:
+    try:
+        with archive.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        target = work_dir / "unpacked" / digest[:32]
+        with building(target) as folder:
+            if folder is not None:
                 with _members(archive) as members:
                     _write(
                         bar(members, title="Unpacking", unit="file", show=progress),
@@ -77,8 +80,8 @@ def unpack(
                         archive,
                         max_bytes,
                     )
-            except _BROKEN as error:
-                raise _refusal(archive, f"an archive must be whole; this one breaks off: {error}") from error
+    except _BROKEN as error:
+        raise _refusal(archive, f"an archive must be whole and readable: {error}") from error
     return target
 
 

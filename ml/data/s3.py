@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from ml.data.archive import ARCHIVE_SUFFIXES
 from ml.data.dataset import DatasetError, Finding
@@ -25,7 +32,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CONNECTIONS = 16
+_ATTEMPTS = 3
 _CHUNK = 2**20  # bytes
+_CONFIG = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": 5})
+_CUT_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _REMEDIES = {
     "AccessDenied": "allow s3:ListBucket on the bucket and s3:GetObject on its objects, in both accounts.",
     "NoSuchBucket": "mind the spelling; a bucket's name is unique to all of AWS.",
@@ -51,38 +61,34 @@ def download(url: str, cache: Path, *, progress: bool = False) -> Path:
     What was downloaded before is not downloaded again; an interrupted download goes on where it stopped.
     """
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    client = boto3.client(
-        "s3",
-        config=Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": 5}),
-    )
     try:
+        client = boto3.client("s3", config=_CONFIG)
         objects = list(_list(client, bucket, prefix))
         if not objects:
             message = "there must be objects below the address"
             raise DatasetError(
-                url, [Finding("no-source", message, (url,), "mind spelling, case and the region.")]
+                url, [Finding("no-source", message, (url,), "mind spelling, case and region.")]
             )
         store = cache / "objects" / hashlib.sha256(bucket.encode()).hexdigest()[:16]
-        wanted = [
-            each for each in objects if _is_wanted(each.path) and not (store / each.cache_name).exists()
-        ]
         store.mkdir(parents=True, exist_ok=True)
+        is_file = objects[0].key == prefix
+        wanted = [each for each in objects if is_file or each.path.suffix.lower() in IMAGE_SUFFIXES]
+        wanted = [each for each in wanted if not (store / each.cache_name).exists()]
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             work = pool.map(lambda each: _fetch(client, bucket, each, store), wanted)
             try:
-                for _ in bar(work, title="Downloading", total=len(wanted), unit="file", show=progress):
-                    pass
+                deque(bar(work, title="Downloading", total=len(wanted), unit="file", show=progress), maxlen=0)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+        return store / objects[0].cache_name if is_file else _link(objects, store, cache / "folders")
     except ClientError as error:
         code = str(error.response["Error"]["Code"])
         raise _refusal(url, str(error), _REMEDIES.get(code, "")) from error
     except BotoCoreError as error:  # no credentials, no connection
         raise _refusal(url, str(error), "check credentials, region and connection.") from error
-    if len(objects) == 1 and objects[0].key == prefix:
-        return store / objects[0].cache_name
-    return _link(objects, store, cache / "folders")
+    except OSError as error:  # a key that is a file and a folder; a disk that is full
+        raise _refusal(url, str(error), "each key must be able to be a file on this disk.") from error
 
 
 def _list(client: S3Client, bucket: str, prefix: str) -> Iterator[_Object]:
@@ -103,21 +109,29 @@ def _list(client: S3Client, bucket: str, prefix: str) -> Iterator[_Object]:
                 yield _Object(entry["Key"], entry["ETag"], entry["Size"], path)
 
 
-def _is_wanted(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES or path.name.lower().endswith(ARCHIVE_SUFFIXES)
-
-
 def _fetch(client: S3Client, bucket: str, entry: _Object, store: Path) -> None:
-    # IfMatch: what is stored under an ETag must be what had it, also where the object has just been replaced.
-    body = client.get_object(Bucket=bucket, Key=entry.key, IfMatch=entry.etag)["Body"]
     handle, part = tempfile.mkstemp(dir=store, prefix=".part-")
     try:
         with os.fdopen(handle, "wb") as file:
-            for chunk in body.iter_chunks(_CHUNK):
-                file.write(chunk)
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    _copy(client, bucket, entry, file)
+                    break
+                except _CUT_OFF:  # botocore itself only tries again until the answer begins
+                    if attempt == _ATTEMPTS:
+                        raise
         Path(part).replace(store / entry.cache_name)
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def _copy(client: S3Client, bucket: str, entry: _Object, file: IO[bytes]) -> None:
+    # IfMatch: what is stored under an ETag must be what had it, also where the object has just been replaced.
+    body = client.get_object(Bucket=bucket, Key=entry.key, IfMatch=entry.etag)["Body"]
+    file.seek(0)
+    file.truncate()
+    for chunk in body.iter_chunks(_CHUNK):
+        file.write(chunk)
 
 
 def _link(objects: list[_Object], store: Path, folders: Path) -> Path:

@@ -107,14 +107,14 @@ def test_the_size_that_an_archive_claims_is_not_believed(tmp_path: Path) -> None
     at = data.index(b"PK\x01\x02") + 24
     data[at : at + 4] = (100).to_bytes(4, "little")
     (tmp_path / "photos.zip").write_bytes(data)
-    refused(tmp_path / "photos.zip", tmp_path, "must be whole", max_bytes=1_000_000)
+    refused(tmp_path / "photos.zip", tmp_path, "must be whole and readable", max_bytes=1_000_000)
 
 
 def test_a_name_twice_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "photos.tar", "w") as pack:
         pack.addfile(tarfile.TarInfo("a/x.png"))
         pack.addfile(tarfile.TarInfo("a/x.png"))
-    refused(tmp_path / "photos.tar", tmp_path, "must be whole")
+    refused(tmp_path / "photos.tar", tmp_path, "must be whole and readable")
 
 
 def test_two_archives_in_one_file_are_refused(tmp_path: Path) -> None:
@@ -134,13 +134,16 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing(kind: str, tmp_path: Pa
     data = bytearray(archive.read_bytes())
     data[20_000:20_100] = bytes(100)
     archive.write_bytes(data)
-    refused(archive, tmp_path, "must be whole")
+    refused(archive, tmp_path, "must be whole and readable")
 
 
 def test_an_archive_cut_short_is_refused(make_photos: MakePhotos, tmp_path: Path) -> None:
     archive = Path(shutil.make_archive(str(tmp_path / "photos"), "gztar", make_photos()))
-    archive.write_bytes(archive.read_bytes()[:-5000])
-    refused(archive, tmp_path, "must be whole")
+    whole = archive.read_bytes()
+    for size in (20, len(whole) - 5000):
+        archive.write_bytes(whole[:size])
+        with pytest.raises(DatasetError, match="must be whole and readable"):
+            load_dataset(archive, seed=1, work_dir=tmp_path / "work", progress=False)
 
 
 def refused(archive: Path, tmp_path: Path, message: str, **limits: int) -> None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.exceptions import IncompleteReadError
 from moto import mock_aws
 
 from ml.data import Dataset, DatasetError, load_dataset
@@ -156,6 +157,54 @@ def test_an_archive_in_a_bucket_is_unpacked(
     archive = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root))
     client.put_object(Bucket="photos", Key="packs/dogs.zip", Body=archive.read_bytes())
     assert load("s3://photos/packs/dogs.zip", tmp_path).digest == load(str(root), tmp_path).digest
+
+
+def test_an_archive_beside_photos_is_not_downloaded(
+    client: S3Client, fetched: list[str], make_photos: MakePhotos, tmp_path: Path
+) -> None:
+    upload(client, make_photos(), "dogs/")
+    client.put_object(Bucket="photos", Key="dogs/backup.zip", Body=b"x")
+    load("s3://photos/dogs", tmp_path)
+    assert "dogs/backup.zip" not in fetched
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    client: S3Client, make_photos: MakePhotos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_photos()
+    upload(client, root, "dogs/")
+    copy, broken = s3_source._copy, set[str]()
+
+    def break_off(client: S3Client, bucket: str, entry: s3_source._Object, file: IO[bytes]) -> None:
+        if entry.key not in broken:
+            broken.add(entry.key)
+            file.write(b"half of it, and more than there is" * 1000)
+            raise IncompleteReadError(actual_bytes=1, expected_bytes=2)
+        copy(client, bucket, entry, file)
+
+    monkeypatch.setattr(s3_source, "_copy", break_off)
+    assert load("s3://photos/dogs", tmp_path).digest == load(str(root), tmp_path).digest
+
+
+def test_an_answer_that_breaks_off_every_time_is_told_and_leaves_nothing(
+    client: S3Client, make_photos: MakePhotos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(*_: object) -> None:
+        raise IncompleteReadError(actual_bytes=1, expected_bytes=2)
+
+    upload(client, make_photos(), "dogs/")
+    monkeypatch.setattr(s3_source, "_copy", break_off)
+    with pytest.raises(DatasetError, match="check credentials, region and connection"):
+        load("s3://photos/dogs", tmp_path)
+    assert [path for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
+
+
+def test_a_key_that_is_a_file_and_a_folder_is_refused(client: S3Client, tmp_path: Path) -> None:
+    for key in ("dogs/cat", "dogs/cat/x.png"):
+        client.put_object(Bucket="photos", Key=key, Body=b"x")
+    with pytest.raises(DatasetError, match="must be able to be a file") as caught:
+        load("s3://photos/dogs", tmp_path)
+    assert caught.value.codes == ("s3",)
 
 
 def test_keys_that_lead_out_of_the_folder_are_refused(client: S3Client, tmp_path: Path) -> None:
