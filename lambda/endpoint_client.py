@@ -103,12 +103,12 @@ class EndpointClient:
                     return Prediction(answer.body, attempt)
                 failure = _failure(name, answer)
             except TimeoutError:
-                self._drop()
+                self.close()
                 raise EndpointTimeoutError(
                     f"Endpoint {name} did not answer before the function's time was up."
                 ) from None
             except (http.client.HTTPException, OSError) as error:
-                self._drop()
+                self.close()
                 failure = EndpointUnavailableError(
                     f"Endpoint {name} cannot be reached: {type(error).__name__}."
                 )
@@ -140,22 +140,25 @@ class EndpointClient:
                 break
             except ConnectionError:
                 # The host had closed the kept connection, as it may at any time; that says nothing about it.
-                self._drop()
+                self.close()
                 if not reused:
                     raise
         with response:
+            declared = response.length or 0
             content = response.read(MAX_ANSWER_BYTES + 1)
         if response.will_close or len(content) > MAX_ANSWER_BYTES:
-            self._drop()
+            self.close()
         if len(content) > MAX_ANSWER_BYTES:
             raise MalformedPredictionError(f"The endpoint's answer has more than {MAX_ANSWER_BYTES} bytes.")
+        if len(content) < declared:  # http.client does not mind
+            raise http.client.IncompleteRead(content, declared - len(content))
         self._last_used = self._clock()
         return _Answer(response.status, response.headers, content)
 
     def _open(self, end: float) -> tuple[http.client.HTTPConnection, bool]:
         """The connection, its reads limited to the time that is left, and whether it was used before."""
         if self._clock() - self._last_used > IDLE_SECONDS:
-            self._drop()
+            self.close()
         connection, reused = self._connection, self._connection is not None
         if connection is None:
             connection = self._connect()
@@ -176,7 +179,7 @@ class EndpointClient:
             raise TimeoutError
         return left
 
-    def _drop(self) -> None:
+    def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import datetime
 import ipaddress
-import json
 import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,8 @@ import guarded_fetch
 import handler
 import pytest
 
-JPEG = b"\xff\xd8\xff\xe0" + b"a photo" * 100
+from tests.lambda_fakes import Call, Context, FakeEndpoint, Internet, Remote, Reply, Request
+
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
@@ -34,43 +32,6 @@ ENVIRONMENT = {
     "FETCH_ALLOW_LOOPBACK": "true",
     "FETCH_TIMEOUT_SECONDS": "2",
 }
-
-
-@dataclass
-class Reply:
-    status: int = 200
-    body: bytes = b"[[0.1, 0.7, 0.2]]"
-    headers: dict[str, str] = field(default_factory=dict)
-    hold: bool = False  # until the test is over
-    close_after: bool = False  # without having said so
-
-
-@dataclass
-class Request:
-    path: str
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-    connection: int  # tells whether two requests came over the same one
-
-
-@dataclass
-class FakeEndpoint:
-    """Answers with the replies in turn, then with the last one for ever."""
-
-    url: str
-    replies: list[Reply]
-    requests: list[Request]
-
-    def model_error(self, status: int, message: str) -> Reply:
-        """As SageMaker wraps an error of the model's container."""
-        body = {
-            "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if status < 500 else "INTERNAL_FAILURE_FROM_MODEL",
-            "LogStreamArn": "",
-            "Message": f'Received error ({status}) from primary with message "{message}"',
-            "OriginalMessage": message,
-            "OriginalStatusCode": status,
-        }
-        return Reply(424, json.dumps(body).encode(), {"x-amzn-ErrorType": "ModelError:http://internal/"})
 
 
 @pytest.fixture
@@ -115,34 +76,6 @@ def endpoint() -> Iterator[FakeEndpoint]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-Behaviour = Callable[[socket.socket, threading.Event], None]
-
-
-@dataclass
-class Remote:
-    """Serves raw bytes, or whatever a function does with the connection, by path."""
-
-    port: int
-    pages: dict[str, bytes | Behaviour]
-    heads: list[str]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def page(self, path: str, body: bytes, status: str = "200 OK", **headers: str) -> str:
-        lines = [f"HTTP/1.1 {status}"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        self.pages[path] = "\r\n".join([*lines, "", ""]).encode() + body
-        return self.url + path
-
-    def photo(self, path: str = "/dog.jpg", body: bytes = JPEG) -> str:
-        return self.page(path, body, Content_Type="image/jpeg", Content_Length=str(len(body)))
-
-    def redirect(self, path: str, to: str) -> str:
-        return self.page(path, b"", "302 Found", Location=to, Content_Length="0")
 
 
 def _remote(context: ssl.SSLContext | None) -> Iterator[Remote]:
@@ -232,23 +165,6 @@ def tls_remote(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
     yield from _remote(context)
 
 
-@dataclass
-class Internet:
-    """Names and addresses as a test wants them. A connection to a public address goes to a port on loopback;
-    one to any other public address is refused. `connections` records all."""
-
-    names: dict[str, list[list[str]]] = field(default_factory=dict)  # answers in turn, then the last for ever
-    ports: dict[str, int] = field(default_factory=dict)  # address → port on loopback
-    connections: list[tuple[str, int]] = field(default_factory=list)
-    lookups: list[str] = field(default_factory=list)
-
-    def host(self, name: str, *addresses: str, port: int | None = None) -> None:
-        self.names.setdefault(name, []).append(list(addresses))
-        for address in addresses:
-            if port is not None:
-                self.ports[address] = port
-
-
 @pytest.fixture
 def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
     internet = Internet()
@@ -285,18 +201,6 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
     return internet
 
 
-@dataclass
-class Context:
-    seconds: float = 10.0
-    aws_request_id: str = "00000000-0000-0000-0000-000000000001"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds * 1000)
-
-
-Call = Callable[..., Any]
-
-
 @pytest.fixture
 def function(endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """The handler in a new sandbox, in front of the fake endpoint: event, seconds → answer."""
@@ -311,7 +215,8 @@ def function(endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     _forget_sandbox()
     yield call
-    handler._client()._drop()
+    if handler._client.cache_info().currsize:
+        handler._client().close()
     _forget_sandbox()
 
 
@@ -319,20 +224,3 @@ def _forget_sandbox() -> None:
     handler._settings.cache_clear()
     handler._client.cache_clear()
     logging.getLogger("kennel").handlers.clear()
-
-
-def http_event(
-    body: bytes, content_type: str | None, *, query: dict[str, str] | None = None, method: str = "POST"
-) -> dict[str, Any]:
-    """A function URL's event as Lambda makes it."""
-    text = content_type is not None and (content_type.startswith("application/json"))
-    return {
-        "version": "2.0",
-        "rawPath": "/",
-        "headers": {"host": "x.lambda-url.us-east-1.on.aws"}
-        | ({} if content_type is None else {"content-type": content_type}),
-        **({"queryStringParameters": query} if query else {}),
-        "requestContext": {"http": {"method": method, "path": "/", "protocol": "HTTP/1.1"}},
-        "body": body.decode() if text else base64.b64encode(body).decode(),
-        "isBase64Encoded": not text,
-    }

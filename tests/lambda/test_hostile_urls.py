@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
 
 import pytest
 from guarded_fetch import FetchError, FetchPolicy, fetch
 
-if TYPE_CHECKING:
-    from conftest import Internet, Remote
+from tests.lambda_fakes import Internet, Remote
 
 LOCAL_STAGE = FetchPolicy(allow_http=True, allow_loopback=True)
 HTTP_ALLOWED = FetchPolicy(allow_http=True)
