@@ -74,7 +74,14 @@ class DeployedFunction(LambdaFunction):
             super()._set_function_code(updated_spec)
         except ValueError as error:  # bad base64, or moto's way to say that the S3 object is missing
             raise InvalidParameterValue(str(error.args[-1])) from error
-        problem = rules.check_code(self.code_bytes) if "ImageUri" not in self.code else None
+        problem = None
+        if "S3Key" in updated_spec and not self.code_bytes:
+            problem = (
+                "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: "
+                "The specified key does not exist."
+            )
+        elif "ImageUri" not in self.code:
+            problem = rules.check_code(self.code_bytes)
         if problem:
             self.__dict__ = before  # what worked goes on working
             raise InvalidParameterValue(problem)
