@@ -1,0 +1,102 @@
+"""IAM: policies evaluated with their conditions, and SimulatePrincipalPolicy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.iam import urls
+from moto.iam.access_control import PermissionResult
+from moto.iam.exceptions import NotFoundException
+from moto.iam.models import IAMBackend
+from moto.iam.responses import IamResponse
+
+from localcloud import gaps, policies
+from localcloud.config import Config
+
+_DECISIONS = {
+    PermissionResult.PERMITTED: "allowed",
+    PermissionResult.DENIED: "explicitDeny",
+    PermissionResult.NEUTRAL: "implicitDeny",
+}
+
+
+class Iam(IamResponse):
+    def simulate_principal_policy(self) -> ActionResult:
+        for name in ("ResourcePolicy", "PermissionsBoundaryPolicyInputList", "ResourceHandlingOption"):
+            if self.params.get(name):
+                raise NotImplementedError(f"SimulatePrincipalPolicy with {name}")
+        documents, boundary = self._policies_of(self.params["PolicySourceArn"])
+        documents += self.params.get("PolicyInputList") or []
+        context = {
+            entry["ContextKeyName"].lower(): entry["ContextKeyValues"]
+            for entry in self.params.get("ContextEntries") or []
+        }
+        pairs = product(self.params["ActionNames"], self.params.get("ResourceArns") or ["*"])
+        results = []
+        for action, resource in pairs:
+            decision = _decide(documents, action, resource, context)
+            if boundary is not None and decision == PermissionResult.PERMITTED:
+                decision = _decide([boundary], action, resource, context)
+            results.append(
+                {
+                    "EvalActionName": action,
+                    "EvalResourceName": resource,
+                    "EvalDecision": _DECISIONS[decision],
+                    "MatchedStatements": [],
+                    "MissingContextValues": [],
+                }
+            )
+        return ActionResult({"EvaluationResults": results, "IsTruncated": False})
+
+    def _policies_of(self, arn: str) -> tuple[list[str], str | None]:
+        """The policy documents of a role or user, and its permissions boundary."""
+        backend: IAMBackend = self.backend
+        kind, _, path = arn.split(":")[-1].partition("/")
+        name = path.rsplit("/", 1)[-1]
+        if kind == "role":
+            role = backend.get_role(name)
+            inline = [backend.get_role_policy(name, policy)[1] for policy in backend.list_role_policies(name)]
+            attached = list(role.managed_policies.values())
+            boundary = role.permissions_boundary_arn
+        elif kind == "user":
+            user = backend.get_user(name)
+            inline = [
+                backend.get_user_policy(name, policy)["policy_document"]
+                for policy in backend.list_user_policies(name)
+            ]
+            attached = list(user.managed_policies.values())
+            if backend.get_groups_for_user(name):
+                raise NotImplementedError("SimulatePrincipalPolicy for a user in a group")
+            boundary = None
+        else:
+            raise NotFoundException(f"{arn} is neither a role nor a user.")
+        documents = inline + [_default_document(policy) for policy in attached]
+        return documents, _default_document(backend.get_policy(boundary)) if boundary else None
+
+
+def _default_document(policy: Any) -> str:
+    return next(str(version.document) for version in policy.versions if version.is_default)
+
+
+def _decide(
+    documents: Iterable[str], action: str, resource: str, context: dict[str, list[str]]
+) -> PermissionResult:
+    found = PermissionResult.NEUTRAL
+    for document in documents:
+        statements = json.loads(document)["Statement"]
+        for statement in statements if isinstance(statements, list) else [statements]:
+            result = policies.evaluate(statement, action, resource, None, context)
+            if result == PermissionResult.DENIED:
+                return result
+            if result == PermissionResult.PERMITTED:
+                found = result
+    return found
+
+
+def install(_: Config) -> None:
+    policies.install()
+    gaps.replace_responses(urls, Iam)

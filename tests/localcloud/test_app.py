@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import urllib3
+from botocore.exceptions import ClientError
+
+from localcloud.control import CloudInfo
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "request_", "named"),
+    [
+        ("sagemaker", "list_workteams", {}, "sagemaker: ListWorkteams"),  # JSON
+        ("ec2", "describe_fpga_images", {}, "describe_fpga_images"),  # EC2 query
+        ("iam", "get_mfa_device", {"SerialNumber": "a" * 9}, "get_mfa_device"),  # query
+        (
+            "lambda",
+            "list_function_versions_by_capacity_provider",
+            {"CapacityProviderName": "x"},
+            "lambda: GET",
+        ),
+        ("braket", "search_devices", {"filters": []}, "braket: POST /devices"),  # no such service in moto
+    ],
+)
+def test_what_is_not_implemented_is_named_in_an_error(
+    client: Callable[[str], Any], service: str, operation: str, request_: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ClientError, match="The embedded cloud does not implement") as caught:
+        getattr(client(service), operation)(**request_)
+    assert caught.value.response["Error"]["Code"] == "NotImplemented"
+    assert named in caught.value.response["Error"]["Message"]
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_a_missing_object_is_still_a_missing_object(client: Callable[[str], Any]) -> None:
+    client("s3").create_bucket(Bucket="no-objects")
+    with pytest.raises(ClientError) as caught:
+        client("s3").get_object(Bucket="no-objects", Key="none")
+    assert caught.value.response["Error"]["Code"] == "NoSuchKey"
+    with pytest.raises(ClientError) as caught:
+        client("s3").head_bucket(Bucket="no-such-bucket")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+
+
+def test_a_connection_serves_many_requests(cloud: CloudInfo) -> None:
+    with urllib3.PoolManager() as pool:
+        for size in (0, 10, 100_000):
+            answer = pool.request(
+                "PUT", f"{cloud.endpoint_url}/kept-alive/{size}", body=b"x" * size, retries=False
+            )
+            assert answer.status in (200, 404)
+        connections = pool.connection_from_url(cloud.endpoint_url)
+        assert connections.num_connections == 1
+        assert connections.num_requests == 3
+
+
+def test_an_object_of_many_megabytes_makes_the_round_trip(client: Callable[[str], Any]) -> None:
+    client("s3").create_bucket(Bucket="large")
+    body = bytes(range(256)) * 80_000  # 20 MB
+    client("s3").put_object(Bucket="large", Key="model", Body=body)
+    assert client("s3").get_object(Bucket="large", Key="model")["Body"].read() == body

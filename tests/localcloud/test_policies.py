@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto.iam.access_control import PermissionResult
+
+from localcloud.policies import evaluate
+
+ROLE = "arn:aws:iam::123456789012:role/reader"
+OBJECT = "arn:aws:s3:::photos/dog.jpg"
+
+
+def statement(effect: str = "Allow", **more: Any) -> dict[str, Any]:
+    return {"Effect": effect, "Action": "s3:Get*", "Resource": "arn:aws:s3:::photos/*", **more}
+
+
+@pytest.mark.parametrize(
+    ("change", "applies"),
+    [
+        ({}, True),
+        ({"Action": ["s3:List*", "S3:getobject"]}, True),
+        ({"Action": "s3:PutObject"}, False),
+        ({"Resource": "arn:aws:s3:::photos/*.png"}, False),
+        ({"Resource": "arn:aws:s3:::photo?/dog.jpg"}, True),
+        ({"Principal": "*"}, True),
+        ({"Principal": {"AWS": "*"}}, True),
+        ({"Principal": {"AWS": ["123456789012"]}}, True),
+        ({"Principal": {"AWS": "arn:aws:iam::123456789012:root"}}, True),
+        ({"Principal": {"AWS": "arn:aws:iam::999999999999:root"}}, False),
+        ({"Principal": {"Service": "sagemaker.amazonaws.com"}}, False),
+        ({"Condition": {"Bool": {"aws:SecureTransport": "true"}}}, True),
+        ({"Condition": {"Bool": {"aws:SecureTransport": False}}}, False),
+        ({"Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}, False),
+        ({"Condition": {"StringEquals": {"aws:RequestedRegion": ["us-east-1", "eu-west-1"]}}}, True),
+        ({"Condition": {"StringNotEquals": {"aws:RequestedRegion": ["us-east-1", "eu-west-1"]}}}, False),
+        ({"Condition": {"StringEquals": {"aws:SourceVpce": "vpce-1"}}}, False),
+        ({"Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}}, True),
+        ({"Condition": {"StringEqualsIfExists": {"aws:SourceVpce": "vpce-1"}}}, True),
+        ({"Condition": {"Null": {"aws:SourceVpce": "true"}}}, True),
+        ({"Condition": {"Null": {"aws:SourceVpce": "false"}}}, False),
+        ({"Condition": {"ForAllValues:StringLike": {"aws:TagKeys": "kennel:*"}}}, True),
+        ({"Condition": {"ForAnyValue:StringLike": {"aws:TagKeys": "kennel:*"}}}, False),
+        ({"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}, True),
+        ({"Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}, False),
+    ],
+)
+def test_a_statement_applies_where_all_its_parts_do(change: dict[str, Any], applies: bool) -> None:
+    context = {
+        "aws:securetransport": ["true"],
+        "s3:tlsversion": ["1.3"],
+        "aws:requestedregion": ["us-east-1"],
+        "aws:sourceip": ["10.1.2.3"],
+    }
+    result = evaluate(statement(**change), "s3:GetObject", OBJECT, ROLE, context)
+    assert result == (PermissionResult.PERMITTED if applies else PermissionResult.NEUTRAL)
+    result = evaluate(statement("Deny", **change), "s3:GetObject", OBJECT, ROLE, context)
+    assert result == (PermissionResult.DENIED if applies else PermissionResult.NEUTRAL)
+
+
+def test_a_bucket_that_takes_nothing_but_tls_takes_requests(client: Callable[[str], Any]) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="tls-only")
+    only_tls = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::tls-only", "arn:aws:s3:::tls-only/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    read_only = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::tls-only/fixed/*",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [only_tls, read_only]}
+    s3.put_bucket_policy(Bucket="tls-only", Policy=json.dumps(policy))
+    s3.put_object(Bucket="tls-only", Key="a", Body=b"x")
+    s3.create_multipart_upload(Bucket="tls-only", Key="b")
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket="tls-only", Key="fixed/a", Body=b"x")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_a_role_s_permissions_can_be_simulated(client: Callable[[str], Any]) -> None:
+    iam = client("iam")
+    trust = {"Version": "2012-10-17", "Statement": []}
+    iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))
+    denied = statement("Deny", Action="s3:GetObjectAcl")
+    policy = {"Version": "2012-10-17", "Statement": [statement(), denied]}
+    iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=json.dumps(policy))
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=ROLE,
+        ActionNames=["s3:GetObject", "s3:PutObject", "s3:GetObjectAcl"],
+        ResourceArns=[OBJECT],
+    )
+    decisions = {one["EvalActionName"]: one["EvalDecision"] for one in answer["EvaluationResults"]}
+    assert decisions == {
+        "s3:GetObject": "allowed",
+        "s3:PutObject": "implicitDeny",
+        "s3:GetObjectAcl": "explicitDeny",
+    }
+
+
+def test_the_permissions_of_a_role_that_is_not_there_cannot_be_simulated(
+    client: Callable[[str], Any],
+) -> None:
+    with pytest.raises(ClientError, match="nobody") as caught:
+        client("iam").simulate_principal_policy(
+            PolicySourceArn="arn:aws:iam::123456789012:role/nobody", ActionNames=["s3:GetObject"]
+        )
+    assert caught.value.response["Error"]["Code"] == "NoSuchEntity"
