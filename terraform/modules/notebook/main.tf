@@ -1,8 +1,9 @@
 resource "aws_sagemaker_notebook_instance" "this" {
-  name                = var.prefix
-  role_arn            = var.role_arn
-  instance_type       = var.notebook.instance_type
-  platform_identifier = var.notebook.platform
+  name          = var.prefix
+  role_arn      = var.role_arn
+  instance_type = var.notebook.instance_type
+  # The newest that the provider takes; SageMaker knows notebook-al2023-v1 too.
+  platform_identifier = "notebook-al2-v3"
   volume_size         = var.notebook.volume_gb
   kms_key_id          = var.notebook.kms_key_arn
 

@@ -13,7 +13,6 @@ variable "notebook" {
   description = <<-EOT
     The SageMaker notebook instance.
     - instance_type, volume_gb, kms_key_arn: machine, disk and its key; null: SageMaker's own key.
-    - platform: the notebook's operating system and JupyterLab.
     - direct_internet_access: a way out through SageMaker's network instead of the VPC's.
     - root_access: whether its users are root.
     - idle_stop_minutes: stop it after so many idle minutes; null: never.
@@ -22,7 +21,6 @@ variable "notebook" {
     instance_type          = optional(string, "ml.t3.medium")
     volume_gb              = optional(number, 20)
     kms_key_arn            = optional(string)
-    platform               = optional(string, "notebook-al2023-v1")
     direct_internet_access = optional(bool, false)
     root_access            = optional(bool, false)
     idle_stop_minutes      = optional(number)
@@ -43,11 +41,6 @@ variable "notebook" {
   validation {
     condition     = var.notebook.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.notebook.kms_key_arn))
     error_message = "notebook.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id, or null; got \"${coalesce(var.notebook.kms_key_arn, "null")}\"."
-  }
-
-  validation {
-    condition     = contains(["notebook-al2-v3", "notebook-al2023-v1"], var.notebook.platform)
-    error_message = "notebook.platform must be one of notebook-al2-v3, notebook-al2023-v1; got \"${var.notebook.platform}\"."
   }
 
   validation {

@@ -89,7 +89,7 @@ variable "data_bucket" {
 
   validation {
     condition     = try(contains(["create", "existing", "external"], var.data_bucket.mode), var.data_bucket == null)
-    error_message = "data_bucket.mode must be one of create, existing, external; got \"${try(var.data_bucket.mode, "")}\"."
+    error_message = "data_bucket.mode must be one of create, existing, external; got ${jsonencode(try(var.data_bucket.mode, null))}."
   }
 
   validation {
@@ -100,9 +100,9 @@ variable "data_bucket" {
   validation {
     condition = (
       try(var.data_bucket.name, null) == null
-      || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.data_bucket.name)) && !strcontains(var.data_bucket.name, "..")
+      || can(regex("^[a-z0-9]([a-z0-9-]|[.][a-z0-9-]){1,61}[a-z0-9]$", var.data_bucket.name)) && try(length(var.data_bucket.name) <= 63, false)
     )
-    error_message = "data_bucket.name must be a bucket's name: 3 to 63 characters of a-z, 0-9, dots and hyphens, a letter or digit at both ends, no two dots in a row; got \"${try(var.data_bucket.name, "")}\"."
+    error_message = "data_bucket.name must be a bucket's name: 3 to 63 characters of a-z, 0-9, dots and hyphens, a letter or digit at both ends, no two dots in a row; got ${jsonencode(try(var.data_bucket.name, null))}."
   }
 
   validation {
@@ -110,17 +110,17 @@ variable "data_bucket" {
       var.data_bucket.mode == "external" ? can(regex("^[0-9]{12}$", var.data_bucket.account_id)) : var.data_bucket.account_id == null,
       false
     )
-    error_message = "data_bucket.account_id must be the 12 digits of the owner's account with mode external, and null with create and existing; got \"${try(coalesce(var.data_bucket.account_id, "null"), "")}\" with mode \"${try(var.data_bucket.mode, "")}\"."
+    error_message = "data_bucket.account_id must be the 12 digits of the owner's account with mode external, and null with create and existing; got ${jsonencode(try(var.data_bucket.account_id, null))} with mode ${jsonencode(try(var.data_bucket.mode, null))}."
   }
 
   validation {
     condition     = try(var.data_bucket.key_prefix, null) == null || can(regex("^[^/*?$][^*?$]*/$", var.data_bucket.key_prefix))
-    error_message = "data_bucket.key_prefix must be a folder, such as dogImages/: no slash in front, one at the end, none of * ? $, which a policy would read as patterns; or null; got \"${try(var.data_bucket.key_prefix, "")}\"."
+    error_message = "data_bucket.key_prefix must be a folder, such as dogImages/: no slash in front, one at the end, none of * ? $, which a policy would read as patterns; or null; got ${jsonencode(try(var.data_bucket.key_prefix, null))}."
   }
 
   validation {
     condition     = try(var.data_bucket.kms_key_arn, null) == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.data_bucket.kms_key_arn))
-    error_message = "data_bucket.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id (an alias grants nothing), or null; got \"${try(var.data_bucket.kms_key_arn, "")}\"."
+    error_message = "data_bucket.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id (an alias grants nothing), or null; got ${jsonencode(try(var.data_bucket.kms_key_arn, null))}."
   }
 }
 
