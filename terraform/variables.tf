@@ -125,17 +125,17 @@ variable "model" {
 
   validation {
     condition     = var.model == null ? true : can(regex("^[0-9a-f]{64}$", var.model.sha256))
-    error_message = "model.sha256 must be 64 hexadecimal digits in lower case, as `train` writes them; got \"${try(var.model.sha256, "")}\"."
+    error_message = "model.sha256 must be 64 hexadecimal digits in lower case, as `train` writes them; got ${jsonencode(try(var.model.sha256, null))}."
   }
 
   validation {
     condition     = var.model == null ? true : can(regex("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", var.model.name))
-    error_message = "model.name must be 1 to 63 letters, digits, dots, underscores and hyphens; got \"${try(var.model.name, "")}\"."
+    error_message = "model.name must be 1 to 63 letters, digits, dots, underscores and hyphens; got ${jsonencode(try(var.model.name, null))}."
   }
 
   validation {
     condition     = var.model == null ? true : endswith(var.model.archive, ".tar.gz")
-    error_message = "model.archive must be the path of a .tar.gz file; got \"${try(var.model.archive, "")}\"."
+    error_message = "model.archive must be the path of a .tar.gz file; got ${jsonencode(try(var.model.archive, null))}."
   }
 }
 

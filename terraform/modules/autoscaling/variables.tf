@@ -5,6 +5,11 @@ variable "endpoint" {
     variant = string
   })
   nullable = false
+
+  validation {
+    condition     = alltrue([for name in [var.endpoint.name, var.endpoint.variant] : can(regex("^[a-zA-Z0-9](-?[a-zA-Z0-9]){0,62}$", name))])
+    error_message = "endpoint.name and .variant must be 1 to 63 letters, digits and single hyphens; got \"${var.endpoint.name}\" and \"${var.endpoint.variant}\"."
+  }
 }
 
 variable "scaling" {

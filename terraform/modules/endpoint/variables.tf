@@ -44,6 +44,11 @@ variable "role_arn" {
   description = "The role that reads the archive, pulls the image and writes logs and captures."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", var.role_arn))
+    error_message = "role_arn must be the ARN of an IAM role; got \"${var.role_arn}\"."
+  }
 }
 
 variable "endpoint" {
@@ -92,13 +97,18 @@ variable "endpoint" {
   }
 
   validation {
-    condition     = length(var.endpoint.environment) <= 100 && alltrue([for name, value in var.endpoint.environment : can(regex("^[a-zA-Z_][a-zA-Z0-9_]{0,1023}$", name)) && length(value) <= 1024])
+    condition     = length(var.endpoint.environment) <= 100 && alltrue([for name, value in var.endpoint.environment : can(regex("^[a-zA-Z_][a-zA-Z0-9_]*$", name)) && length(name) <= 1024 && length(value) <= 1024])
     error_message = "endpoint.environment must hold at most 100 variables, named with letters, digits and underscores, with values of up to 1024 characters; got ${jsonencode(keys(var.endpoint.environment))}."
   }
 
   validation {
     condition     = !(var.endpoint.network_isolation && lower(lookup(var.endpoint.environment, "KENNEL_FETCH_URLS", "false")) == "true")
     error_message = "endpoint.environment must not turn on KENNEL_FETCH_URLS while endpoint.network_isolation is true, because an isolated container reaches no URL; set network_isolation = false or let the Lambda fetch."
+  }
+
+  validation {
+    condition     = var.endpoint.volume_kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.endpoint.volume_kms_key_arn))
+    error_message = "endpoint.volume_kms_key_arn must be null or the ARN of a KMS key; got ${jsonencode(var.endpoint.volume_kms_key_arn)}."
   }
 
   validation {
@@ -143,7 +153,12 @@ variable "endpoint" {
 
   validation {
     condition     = var.endpoint.deployment.execution_timeout_seconds == null ? true : var.endpoint.deployment.execution_timeout_seconds >= 600 && var.endpoint.deployment.execution_timeout_seconds <= 14400
-    error_message = "endpoint.deployment.execution_timeout_seconds must be null or between 600 and 14400; got ${coalesce(var.endpoint.deployment.execution_timeout_seconds, 0)}."
+    error_message = "endpoint.deployment.execution_timeout_seconds must be null or between 600 and 14400; got ${jsonencode(var.endpoint.deployment.execution_timeout_seconds)}."
+  }
+
+  validation {
+    condition     = var.endpoint.deployment.execution_timeout_seconds == null ? true : var.endpoint.deployment.execution_timeout_seconds > var.endpoint.deployment.wait_seconds + var.endpoint.deployment.termination_wait_seconds
+    error_message = "endpoint.deployment.execution_timeout_seconds must be above wait_seconds and termination_wait_seconds together (${var.endpoint.deployment.wait_seconds + var.endpoint.deployment.termination_wait_seconds}), or every update fails; got ${jsonencode(var.endpoint.deployment.execution_timeout_seconds)}."
   }
 }
 
@@ -177,12 +192,12 @@ variable "capture" {
 
   validation {
     condition     = var.capture == null ? true : var.capture.percent > 0 && var.capture.percent <= 100
-    error_message = "capture.percent must be above 0 and at most 100; got ${try(var.capture.percent, 0)}."
+    error_message = "capture.percent must be above 0 and at most 100; got ${jsonencode(try(var.capture.percent, null))}."
   }
 
   validation {
     condition     = var.capture == null ? true : startswith(var.capture.destination_uri, "s3://")
-    error_message = "capture.destination_uri must begin with s3://; got \"${try(var.capture.destination_uri, "")}\"."
+    error_message = "capture.destination_uri must begin with s3://; got ${jsonencode(try(var.capture.destination_uri, null))}."
   }
 }
 

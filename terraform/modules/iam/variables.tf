@@ -16,7 +16,7 @@ variable "permissions_boundary_arn" {
 
   validation {
     condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
-    error_message = "permissions_boundary_arn must be null or the ARN of an IAM policy; got \"${coalesce(var.permissions_boundary_arn, "null")}\"."
+    error_message = "permissions_boundary_arn must be null or the ARN of an IAM policy; got ${jsonencode(var.permissions_boundary_arn)}."
   }
 }
 
@@ -33,6 +33,16 @@ variable "artifacts" {
   nullable = false
 
   validation {
+    condition     = can(regex("^arn:[a-z-]+:s3:::[a-z0-9.-]+$", var.artifacts.bucket_arn))
+    error_message = "artifacts.bucket_arn must be the ARN of a bucket; got \"${var.artifacts.bucket_arn}\"."
+  }
+
+  validation {
+    condition     = var.artifacts.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.artifacts.kms_key_arn))
+    error_message = "artifacts.kms_key_arn must be null or the ARN of a KMS key; got ${jsonencode(var.artifacts.kms_key_arn)}."
+  }
+
+  validation {
     condition = alltrue([for prefix in [var.artifacts.models_prefix, var.artifacts.captures_prefix, var.artifacts.scratch_prefix, var.artifacts.wheelhouse_prefix] :
       can(regex("^[^/*?].*/$", prefix)) && !can(regex("[*?]", prefix))
     ])
@@ -44,6 +54,11 @@ variable "data_reader_policy" {
   description = "The policy document (JSON) that lets a role read the photos; null: no photos in a bucket."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.data_reader_policy == null ? true : can(jsondecode(var.data_reader_policy))
+    error_message = "data_reader_policy must be null or a policy document in JSON; got ${jsonencode(var.data_reader_policy)}."
+  }
 }
 
 variable "network" {
@@ -72,7 +87,7 @@ variable "endpoint" {
 
   validation {
     condition     = var.endpoint == null ? true : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9._/-]+[:@]", var.endpoint.image))
-    error_message = "endpoint.image must be an ECR image, <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>; got \"${try(var.endpoint.image, "")}\"."
+    error_message = "endpoint.image must be an ECR image, <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>; got ${jsonencode(try(var.endpoint.image, null))}."
   }
 }
 
@@ -94,6 +109,11 @@ variable "lambda" {
   validation {
     condition     = alltrue([for name in [var.lambda.function_name, var.lambda.endpoint_name] : can(regex("^[a-zA-Z0-9_-]{1,64}$", name))])
     error_message = "lambda.function_name and .endpoint_name must be names of 1 to 64 letters, digits, hyphens and underscores, because a wildcard would widen the grant; got ${jsonencode([var.lambda.function_name, var.lambda.endpoint_name])}."
+  }
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:logs:[a-z0-9-]+:[0-9]{12}:log-group:[^*:]+$", var.lambda.log_group_arn))
+    error_message = "lambda.log_group_arn must be the ARN of a log group, without a wildcard; got \"${var.lambda.log_group_arn}\"."
   }
 }
 

@@ -34,11 +34,6 @@ resource "aws_lambda_function" "this" {
     }
   }
 
-  logging_config {
-    log_format = "Text" # the handler writes JSON lines itself
-    log_group  = aws_cloudwatch_log_group.function.name
-  }
-
   tracing_config {
     mode = var.function.tracing ? "Active" : "PassThrough"
   }
@@ -57,6 +52,9 @@ resource "aws_lambda_function" "this" {
       error_message = "The function's package ${var.function.package} must exist; `./inv plan` builds it."
     }
   }
+
+  # Without it a call that comes early makes Lambda create the group itself, without retention, and creating ours fails.
+  depends_on = [aws_cloudwatch_log_group.function]
 }
 
 resource "aws_lambda_alias" "live" {

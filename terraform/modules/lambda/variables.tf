@@ -24,6 +24,11 @@ variable "role_arn" {
   description = "The function's execution role."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", var.role_arn))
+    error_message = "role_arn must be the ARN of an IAM role; got \"${var.role_arn}\"."
+  }
 }
 
 variable "endpoint" {
@@ -33,6 +38,11 @@ variable "endpoint" {
     aliases = optional(set(string), [])
   })
   nullable = false
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9](-?[a-zA-Z0-9]){0,62}$", var.endpoint.name))
+    error_message = "endpoint.name must be 1 to 63 letters, digits and single hyphens; got \"${var.endpoint.name}\"."
+  }
 
   validation {
     condition     = alltrue([for alias in var.endpoint.aliases : can(regex("^[a-zA-Z0-9](-?[a-zA-Z0-9]){0,62}$", alias))])
@@ -115,7 +125,7 @@ variable "function" {
       var.function.provisioned_concurrency >= 1 && floor(var.function.provisioned_concurrency) == var.function.provisioned_concurrency
       && (var.function.reserved_concurrency == -1 ? true : var.function.provisioned_concurrency <= var.function.reserved_concurrency)
     )
-    error_message = "function.provisioned_concurrency must be null or a whole number from 1 to function.reserved_concurrency (${var.function.reserved_concurrency}); got ${coalesce(var.function.provisioned_concurrency, -1)}."
+    error_message = "function.provisioned_concurrency must be null or a whole number from 1 to function.reserved_concurrency (${var.function.reserved_concurrency}); got ${jsonencode(var.function.provisioned_concurrency)}."
   }
 
   validation {
@@ -150,17 +160,17 @@ variable "function" {
 
   validation {
     condition     = try(var.function.asynchronous.on_failure_arn, null) == null ? true : can(regex("^arn:[a-z-]+:(sqs|sns):[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.function.asynchronous.on_failure_arn))
-    error_message = "function.asynchronous.on_failure_arn must be null or the ARN of an SQS queue or SNS topic (not a FIFO one, which Lambda refuses); got \"${try(var.function.asynchronous.on_failure_arn, "")}\"."
+    error_message = "function.asynchronous.on_failure_arn must be null or the ARN of an SQS queue or SNS topic (not a FIFO one, which Lambda refuses); got ${jsonencode(try(var.function.asynchronous.on_failure_arn, null))}."
   }
 
   validation {
     condition     = var.function.asynchronous == null ? true : contains([0, 1, 2], var.function.asynchronous.retries)
-    error_message = "function.asynchronous.retries must be 0, 1 or 2; got ${try(var.function.asynchronous.retries, 0)}."
+    error_message = "function.asynchronous.retries must be 0, 1 or 2; got ${jsonencode(try(var.function.asynchronous.retries, null))}."
   }
 
   validation {
     condition     = var.function.asynchronous == null ? true : var.function.asynchronous.max_event_age_seconds >= 60 && var.function.asynchronous.max_event_age_seconds <= 21600
-    error_message = "function.asynchronous.max_event_age_seconds must be between 60 and 21600; got ${try(var.function.asynchronous.max_event_age_seconds, 0)}."
+    error_message = "function.asynchronous.max_event_age_seconds must be between 60 and 21600; got ${jsonencode(try(var.function.asynchronous.max_event_age_seconds, null))}."
   }
 }
 
@@ -171,4 +181,9 @@ variable "vpc" {
     security_group_ids = list(string)
   })
   default = null
+
+  validation {
+    condition     = var.vpc == null ? true : length(var.vpc.subnet_ids) > 0 && length(var.vpc.security_group_ids) > 0
+    error_message = "vpc must have at least one of subnet_ids and of security_group_ids; got ${try(length(var.vpc.subnet_ids), 0)} and ${try(length(var.vpc.security_group_ids), 0)}."
+  }
 }

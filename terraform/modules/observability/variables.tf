@@ -16,6 +16,11 @@ variable "endpoint" {
     variant = string
   })
   default = null
+
+  validation {
+    condition     = var.endpoint == null ? true : alltrue([for name in [var.endpoint.name, var.endpoint.variant] : can(regex("^[a-zA-Z0-9](-?[a-zA-Z0-9]){0,62}$", name))])
+    error_message = "endpoint.name and .variant must be 1 to 63 letters, digits and single hyphens; got ${jsonencode(try(var.endpoint.name, null))} and ${jsonencode(try(var.endpoint.variant, null))}."
+  }
 }
 
 variable "lambda" {
@@ -25,12 +30,22 @@ variable "lambda" {
     alias         = string
   })
   nullable = false
+
+  validation {
+    condition     = alltrue([for name in [var.lambda.function_name, var.lambda.alias] : can(regex("^[a-zA-Z0-9_-]{1,128}$", name))])
+    error_message = "lambda.function_name and .alias must be letters, digits, hyphens and underscores; got \"${var.lambda.function_name}\" and \"${var.lambda.alias}\"."
+  }
 }
 
 variable "max_instances" {
   description = "The scaling limit to draw into the dashboard; null: nothing scales."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.max_instances == null ? true : var.max_instances >= 1
+    error_message = "max_instances must be null or at least 1; got ${jsonencode(var.max_instances)}."
+  }
 }
 
 variable "observability" {
@@ -72,7 +87,12 @@ variable "observability" {
   }
 
   validation {
-    condition     = alltrue([for name in ["server_errors", "model_errors"] : var.observability.endpoint_alarms[name] >= 1])
+    condition     = try(var.observability.notifications.kms_key_arn, null) == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.observability.notifications.kms_key_arn))
+    error_message = "observability.notifications.kms_key_arn must be null or the ARN of a KMS key of ours, because CloudWatch may not use alias/aws/sns; got ${jsonencode(try(var.observability.notifications.kms_key_arn, null))}."
+  }
+
+  validation {
+    condition     = var.observability.endpoint_alarms.server_errors >= 1 && var.observability.endpoint_alarms.model_errors >= 1
     error_message = "observability.endpoint_alarms.server_errors and .model_errors must be 1 or more a minute; got ${var.observability.endpoint_alarms.server_errors} and ${var.observability.endpoint_alarms.model_errors}."
   }
 
@@ -82,10 +102,13 @@ variable "observability" {
   }
 
   validation {
-    condition = alltrue([for percent in [var.observability.endpoint_alarms.cpu_percent, var.observability.endpoint_alarms.memory_percent] :
-      percent == null ? true : percent > 0
-    ])
-    error_message = "observability.endpoint_alarms.cpu_percent and .memory_percent must be null or above 0 (CPU counts 100 for each core); got ${jsonencode([var.observability.endpoint_alarms.cpu_percent, var.observability.endpoint_alarms.memory_percent])}."
+    condition     = var.observability.endpoint_alarms.cpu_percent == null ? true : var.observability.endpoint_alarms.cpu_percent > 0
+    error_message = "observability.endpoint_alarms.cpu_percent must be null or above 0 (100 is one core); got ${jsonencode(var.observability.endpoint_alarms.cpu_percent)}."
+  }
+
+  validation {
+    condition     = var.observability.endpoint_alarms.memory_percent == null ? true : var.observability.endpoint_alarms.memory_percent > 0 && var.observability.endpoint_alarms.memory_percent <= 100
+    error_message = "observability.endpoint_alarms.memory_percent must be null or above 0 and at most 100; got ${jsonencode(var.observability.endpoint_alarms.memory_percent)}."
   }
 
   validation {
