@@ -5,8 +5,8 @@ variable "prefix" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.prefix))
-    error_message = "prefix must be 3 to 20 characters of a-z, 0-9 and hyphens, begin with a letter and not end with a hyphen; got \"${var.prefix}\"."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.prefix)) && !strcontains(var.prefix, "--")
+    error_message = "prefix must be 2 to 20 characters of a-z, 0-9 and single hyphens, begin with a letter and not end with a hyphen; got \"${var.prefix}\"."
   }
 }
 
@@ -34,14 +34,14 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "Tags on everything, beside Project, Stage and ManagedBy."
+  description = "Tags for the bucket, besides the project's own (project, stage, managed-by)."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
-    condition     = length(setintersection(keys(var.tags), ["Project", "Stage", "ManagedBy"])) == 0
-    error_message = "tags must not hold Project, Stage or ManagedBy, which are set already; got ${jsonencode(keys(var.tags))}."
+    condition     = alltrue([for key in keys(var.tags) : !contains(["project", "stage", "managed-by"], lower(key))])
+    error_message = "tags must not set project, stage or managed-by, which are set already; got ${jsonencode(keys(var.tags))}."
   }
 
   validation {

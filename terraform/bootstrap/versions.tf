@@ -17,6 +17,7 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = merge(var.tags, { Project = var.prefix, Stage = var.stage, ManagedBy = "terraform" })
+    # Without the root's kennel:stage: what carries that tag is expected to be gone after a destroy.
+    tags = merge(var.tags, { project = var.prefix, stage = var.stage, managed-by = "terraform" })
   }
 }

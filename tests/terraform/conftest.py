@@ -1,0 +1,49 @@
+"""Terraform on this machine: where its directories are, and an environment in which it finds the provider."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ops import provider_mirror
+from ops.paths import TERRAFORM, WORK
+from ops.terraform import cli_environment
+
+Initialize = Callable[[Path], dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def initialize() -> Initialize:
+    """Runs `terraform init` in a directory; returns the environment for further commands there.
+
+    Without a mirror the provider (700 MB) comes from the registry, once for all directories.
+    """
+    base = cli_environment(
+        {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "TF_CLI_ARGS": "-no-color",
+        },
+        None,
+    )
+    if provider_mirror.find(None) is None:
+        cache = WORK / "terraform-plugins"
+        cache.mkdir(parents=True, exist_ok=True)
+        base["TF_PLUGIN_CACHE_DIR"] = str(cache)
+
+    def run(directory: Path) -> dict[str, str]:
+        data = WORK / "terraform-tests" / directory.relative_to(TERRAFORM.parent)
+        environment = {**base, "TF_DATA_DIR": str(data)}
+        done = subprocess.run(
+            ["terraform", "init", "-input=false", "-backend=false"],
+            cwd=directory, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return environment
+
+    return run
