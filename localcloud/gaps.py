@@ -15,7 +15,7 @@ from moto.core.base_backend import BackendDict, BaseBackend
 
 from localcloud.config import Config
 
-_SERVICES = ("sagemaker", "functions", "autoscaling", "iam")
+_SERVICES = ("sagemaker", "functions", "autoscaling", "ec2", "iam")
 
 
 def install(config: Config) -> None:
@@ -32,7 +32,9 @@ def replace_responses(urls: ModuleType, new: type[Any]) -> None:
             urls.url_paths[path] = getattr(new, handler.__name__)
 
 
-def replace_backend(backends: BackendDict[Any], new: type[BaseBackend], urls: ModuleType | None = None) -> None:
+def replace_backend(
+    backends: BackendDict[Any], new: type[BaseBackend], urls: ModuleType | None = None
+) -> None:
     """Let accounts and regions of a moto `BackendDict` be instances of `new`.
 
     moto looks for a service's URLs beside the module of its backend class; `new` lives elsewhere.
