@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
+from moto.awslambda.exceptions import UnknownEventConfig
 from moto.awslambda.models import EventInvokeConfig, LambdaBackend, LambdaFunction
 
 from localcloud.functions.deployed import DeployedFunction
@@ -25,6 +27,7 @@ from localcloud.functions.settings import (
     UNZIPPED_BYTES,
 )
 
+_EVENT_SETTINGS = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
 _MAX_EVENT_AGE = 21_600  # s
 _MAX_RETRIES = 2
 _TOO_LITTLE_LEFT = (
@@ -41,6 +44,7 @@ class ExecutingLambdaBackend(LambdaBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self._urls: dict[tuple[str, str | None], UrlConfig] = {}  # by function name and qualifier
+        self._event_configs: dict[tuple[str, str | None], dict[str, Any]] = {}  # the same
         self._published: dict[str, int] = {}  # numbers are not given twice
 
     def reset(self) -> None:
@@ -100,6 +104,7 @@ class ExecutingLambdaBackend(LambdaBackend):
         if version == "$LATEST":
             self._published.pop(name, None)
             self._urls = {key: url for key, url in self._urls.items() if key[0] != name}
+            self._event_configs = {key: each for key, each in self._event_configs.items() if key[0] != name}
 
     # -- invocation
 
@@ -135,8 +140,7 @@ class ExecutingLambdaBackend(LambdaBackend):
         _check_size(payload, "Event", ASYNC_PAYLOAD_BYTES)
         _check_runnable(target, payload)
         request_id = str(uuid.uuid4())  # stays the same over all tries
-        function = self.get_function(target.deployment.name)
-        settings = function.event_invoke_config[0].config if function.event_invoke_config else {}
+        settings = self._event_configs.get((target.deployment.name, target.qualifier), {})
         self.engine.enqueue(
             Event(
                 target.deployment.function,
@@ -315,19 +319,35 @@ class ExecutingLambdaBackend(LambdaBackend):
 
     # -- asynchronous configuration
 
-    def put_function_event_invoke_config(self, function_name: str, config: dict[str, Any]) -> dict[str, Any]:
-        destinations = {key: value for key, value in (config.get("DestinationConfig") or {}).items() if value}
-        if destinations:
+    def put_event_config(
+        self, function_name: str, qualifier: str | None, config: dict[str, Any], *, merge: bool = False
+    ) -> dict[str, Any]:
+        """How asynchronous invocations of that qualifier are tried again."""
+        if any((config.get("DestinationConfig") or {}).values()):
             raise NotImplementedHere(
                 "The embedded cloud does not implement destinations of asynchronous invocations."
             )
-        function = self.get_function(function_name)
-        settings = EventInvokeConfig(function.function_arn, function.last_modified, config)
-        function.event_invoke_config = [
-            settings
-        ]  # moto appends, and then goes on answering with the first one
-        answer: dict[str, Any] = settings.response()
-        return answer
+        key = self.get_function(function_name, qualifier).function_name, qualifier
+        arn = self._arn(key[0], qualifier or "$LATEST")
+        before = self.get_event_config(function_name, qualifier) if merge else {}
+        wanted = {name: config[name] for name in _EVENT_SETTINGS if config.get(name) is not None}
+        EventInvokeConfig(arn, "", wanted)  # for its validation
+        self._event_configs[key] = {**before, "FunctionArn": arn, "LastModified": time.time(), **wanted}
+        return self._event_configs[key]
+
+    def get_event_config(self, function_name: str, qualifier: str | None) -> dict[str, Any]:
+        key = self.get_function(function_name, qualifier).function_name, qualifier
+        if key not in self._event_configs:
+            raise UnknownEventConfig(self._arn(key[0], qualifier or "$LATEST"))
+        return self._event_configs[key]
+
+    def delete_event_config(self, function_name: str, qualifier: str | None) -> None:
+        self.get_event_config(function_name, qualifier)
+        del self._event_configs[self.get_function(function_name).function_name, qualifier]
+
+    def list_event_configs(self, function_name: str) -> list[dict[str, Any]]:
+        name = self.get_function(function_name).function_name
+        return [config for key, config in self._event_configs.items() if key[0] == name]
 
     # -- URLs
 
@@ -338,10 +358,10 @@ class ExecutingLambdaBackend(LambdaBackend):
             raise ServiceError(
                 409,
                 "ResourceConflictException",
-                f"Failed to create function url config for [functionArn = {self._url_arn(*key)}]. Error message:  "
+                f"Failed to create function url config for [functionArn = {self._arn(*key)}]. Error message:  "
                 "FunctionUrlConfig exists for this Lambda function",
             )
-        url = self._urls[key] = UrlConfig(self._url_arn(*key), qualifier, self.engine.endpoint_url, config)
+        url = self._urls[key] = UrlConfig(self._arn(*key), qualifier, self.engine.endpoint_url, config)
         return url
 
     def get_url(self, function_name: str, qualifier: str | None) -> UrlConfig:
@@ -363,7 +383,7 @@ class ExecutingLambdaBackend(LambdaBackend):
         """The function's name, and the URL with that id."""
         return next(((key[0], url) for key, url in list(self._urls.items()) if url.id == url_id), None)
 
-    def _url_arn(self, name: str, qualifier: str | None) -> str:
+    def _arn(self, name: str, qualifier: str | None) -> str:
         arn = self.get_function(name).function_arn
         return f"{arn}:{qualifier}" if qualifier else arn
 

@@ -61,7 +61,7 @@ class Engine:
     def __init__(self, settings: Settings, work_dir: Path, endpoint_url: str) -> None:
         self.settings = settings
         self.endpoint_url = endpoint_url
-        self._factory = PoolFactory(work_dir, endpoint_url)
+        self._factory = PoolFactory(work_dir, endpoint_url, lambda sandbox: self._spawn(sandbox.close()))
         self._metrics = Metrics()
         self._pools: dict[tuple[str, str, str, str], Pool] = {}  # on demand, by deployment
         self._provisions: dict[tuple[str, str, str, str], Provision] = {}  # by function and qualifier
@@ -110,7 +110,7 @@ class Engine:
         async def work() -> None:
             provision = self._provisions.pop((*function, qualifier), None)
             if provision is not None:
-                self._close_all(provision.pool.retire())
+                provision.pool.retire()
 
         self._submit(work()).result()
 
@@ -125,11 +125,6 @@ class Engine:
     def retire(self, function: Function, version: str | None = None) -> None:
         """End what runs of a function, or of one version of it, that is no more."""
         self._submit(self._retire(function, version)).result()
-
-    def sandboxes(self, function: Function) -> list[Sandbox]:
-        """For a look from outside."""
-        pools = [*self._pools.values(), *(provision.pool for provision in self._provisions.values())]
-        return [box for pool in pools if pool.deployment.function == function for box in pool.sandboxes]
 
     def close(self) -> None:
         self._submit(self._close()).result()
@@ -154,10 +149,7 @@ class Engine:
     async def _invoke(self, target: Target, call: Call) -> Outcome:
         function = target.deployment.function
         try:
-            provision = self._admit(target)
-            pool = provision.pool if provision else self._pool(target.deployment)
-            if provision is None and not pool.idle:
-                self._make_room()
+            provision, pool, sandbox = self._choose(target)
         except Throttled:
             self._metrics.throttled(function, target.qualifier)
             raise
@@ -166,9 +158,11 @@ class Engine:
             each.busy for each in self.provisions(function).values()
         )
         try:
-            outcome = await self._run_in(pool, call, provision)
+            outcome = await self._run_in(pool, sandbox, call)
         finally:
             self._count(function, provision, -1)
+            if provision is not None:
+                self._refill(provision)
         self._metrics.invoked(
             function,
             target.qualifier,
@@ -176,6 +170,43 @@ class Engine:
             milliseconds=outcome.duration * 1000,
             concurrency=concurrency,
         )
+        return outcome
+
+    def _choose(self, target: Target) -> tuple[Provision | None, Pool, Sandbox | None]:
+        """A provisioned sandbox if one is free, else one on demand, which may have to be started."""
+        function = target.deployment.function
+        provision = self._provisions.get((*function, target.qualifier or ""))
+        if provision is not None and provision.serves(target.deployment):
+            sandbox = provision.pool.take()
+            if sandbox is not None:
+                return provision, provision.pool, sandbox
+            self._refill(provision)
+        self._admit(function)
+        pool = self._pool(target.deployment)
+        sandbox = pool.take()
+        if sandbox is None:
+            self._make_room()
+        return None, pool, sandbox
+
+    def _refill(self, provision: Provision) -> None:
+        """Where a sandbox has died."""
+        if provision.status == "READY" and provision.available < provision.granted:
+            self._spawn(provision.fill())
+
+    async def _run_in(self, pool: Pool, sandbox: Sandbox | None, call: Call) -> Outcome:
+        """A cold start when there is no `sandbox`."""
+        if sandbox is None:
+            sandbox = await pool.create()
+            await sandbox.prepare()
+        try:
+            outcome = await sandbox.invoke(call)
+        except BaseException:
+            pool.discard(sandbox)
+            raise
+        if sandbox.usable and not pool.retired:
+            pool.give_back(sandbox)
+        else:
+            pool.discard(sandbox)
         return outcome
 
     def _count(self, function: Function, provision: Provision | None, change: int) -> None:
@@ -186,47 +217,26 @@ class Engine:
             if not self._on_demand[function]:
                 del self._on_demand[function]
 
-    async def _run_in(self, pool: Pool, call: Call, provision: Provision | None) -> Outcome:
-        sandbox = pool.take()
-        if sandbox is None:
-            sandbox = await pool.create()
-            await sandbox.prepare()
-        try:
-            return await sandbox.invoke(call)
-        finally:
-            if sandbox.usable and not pool.retired:
-                pool.give_back(sandbox)
-            else:
-                pool.discard(sandbox)
-                self._spawn(sandbox.close())
-                if provision is not None and not pool.retired:
-                    self._spawn(provision.fill())
-
-    def _admit(self, target: Target) -> Provision | None:
-        """The provisioned concurrency that takes the call; None: a sandbox on demand. Raises `Throttled`."""
-        function = target.deployment.function
-        provision = self._provisions.get((*function, target.qualifier or ""))
-        if provision is not None and provision.serves(target.deployment) and provision.pool.idle:
-            return provision
+    def _admit(self, function: Function) -> None:
+        """One more invocation outside of provisioned concurrency. Raises `Throttled`."""
         if function in self._reserved:
             provisioned = sum(each.granted for each in self.provisions(function).values())
             if self._on_demand[function] >= self._reserved[function] - provisioned:
                 raise Throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
-        else:
-            account_id, region, _ = function
-            running = [
-                count
-                for key, count in self._on_demand.items()
-                if key[:2] == (account_id, region) and key not in self._reserved
-            ]
-            if sum(running) >= self.unreserved(account_id, region):
-                raise Throttled("ConcurrentInvocationLimitExceeded")
-        return None
+            return
+        account_id, region, _ = function
+        running = sum(
+            count
+            for key, count in self._on_demand.items()
+            if key[:2] == (account_id, region) and key not in self._reserved
+        )
+        if running >= self.unreserved(account_id, region):
+            raise Throttled("ConcurrentInvocationLimitExceeded")
 
     def _pool(self, deployment: Deployment) -> Pool:
         pool = self._pools.get(deployment.key)
         if pool is not None and pool.deployment.revision != deployment.revision:
-            self._close_all(pool.retire())
+            pool.retire()
             pool = None
         if pool is None:
             pool = self._pools[deployment.key] = self._factory.pool(deployment)
@@ -245,11 +255,7 @@ class Engine:
                 f"Rate Exceeded. This machine runs at most {limit} sandboxes; "
                 "LOCALCLOUD_LAMBDA_MAX_SANDBOXES sets the number.",
             )
-        self._close_all(min(idle, key=lambda pool: pool.idle[0].idle_since).drop(1))
-
-    def _close_all(self, sandboxes: list[Sandbox]) -> None:
-        for sandbox in sandboxes:
-            self._spawn(sandbox.close())
+        min(idle, key=lambda pool: pool.idle[0].idle_since).drop(1)
 
     async def _provision(self, qualifier: str, deployment: Deployment, requested: int) -> Provision:
         key = (*deployment.function, qualifier)
@@ -258,10 +264,10 @@ class Engine:
         provision = self._provisions.get(key)
         if provision is None or not provision.serves(deployment):
             if provision is not None:
-                self._close_all(provision.pool.retire())
+                provision.pool.retire()
             pool = self._factory.pool(deployment, provisioned=True)
             provision = self._provisions[key] = Provision(pool)
-        self._close_all(provision.request(requested, granted))
+        provision.request(requested, granted)
         if granted < requested:
             provision.reason = (
                 f"This machine keeps at most {self.settings.max_warm_sandboxes} sandboxes warm; "
@@ -274,10 +280,10 @@ class Engine:
         for task in [task for task, mine in self._events.items() if mine == function and version is None]:
             task.cancel()
         for key in [key for key in self._pools if key[:3] == function and version in (None, key[3])]:
-            self._close_all(self._pools.pop(key).retire())
+            self._pools.pop(key).retire()
         for key, provision in list(self._provisions.items()):
             if key[:3] == function and version in (None, provision.pool.deployment.version):
-                self._close_all(self._provisions.pop(key).pool.retire())
+                self._provisions.pop(key).pool.retire()
         if version is None:
             self._reserved.pop(function, None)
 
@@ -287,7 +293,7 @@ class Engine:
             await asyncio.sleep(_SWEEP_SECONDS)
             before = time.monotonic() - self.settings.idle_seconds
             for key, pool in list(self._pools.items()):
-                self._close_all(pool.drop(pool.expired(before)))
+                pool.drop(pool.expired(before))
                 if not pool.sandboxes and not self._on_demand[key[:3]]:
                     del self._pools[key]
                     pool.retire()

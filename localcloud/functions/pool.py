@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from moto.sts.models import sts_backends
@@ -16,12 +17,14 @@ from localcloud.functions.sandbox import Sandbox
 
 
 class PoolFactory:
-    def __init__(self, work_dir: Path, endpoint_url: str) -> None:
+    def __init__(self, work_dir: Path, endpoint_url: str, close: Callable[[Sandbox], None]) -> None:
+        """`close` starts the end of a sandbox and does not wait for it."""
         shutil.rmtree(work_dir, ignore_errors=True)  # what a cloud that was killed left behind
         self.tasks = work_dir / "tasks"
         self.homes = work_dir / "sandboxes"
         self.library = work_dir / "python"
         self.endpoint_url = endpoint_url
+        self.close = close
         python_runtime.link_packages(self.library)
 
     def pool(self, deployment: Deployment, *, provisioned: bool = False) -> Pool:
@@ -47,7 +50,7 @@ class Pool:
             sandbox = self.idle.pop()
             if sandbox.usable:
                 return sandbox
-            self.sandboxes.discard(sandbox)
+            self.discard(sandbox)
         return None
 
     async def create(self) -> Sandbox:
@@ -73,26 +76,26 @@ class Pool:
         self.idle.append(sandbox)
 
     def discard(self, sandbox: Sandbox) -> None:
+        """End a sandbox that is not idle."""
         self.sandboxes.discard(sandbox)
+        self._factory.close(sandbox)
         self._clean_up()
 
-    def retire(self) -> list[Sandbox]:
-        """No call comes here any more. Returns what is to be closed now; busy sandboxes end with their call."""
+    def retire(self) -> None:
+        """No call comes here any more. Idle sandboxes end now, busy ones with their call."""
         self.retired = True
-        dropped = self.drop(len(self.idle))
+        self.drop(len(self.idle))
         self._clean_up()
-        return dropped
 
-    def drop(self, count: int) -> list[Sandbox]:
-        """Take out the `count` sandboxes that have been idle longest."""
+    def drop(self, count: int) -> None:
+        """End the `count` sandboxes that have been idle longest."""
         dropped, self.idle = self.idle[:count], self.idle[count:]
         for sandbox in dropped:
             self.discard(sandbox)
-        return dropped
 
     def _clean_up(self) -> None:
         if self.retired and not self.sandboxes:
-            shutil.rmtree(self._root, ignore_errors=True)
+            asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, self._root, True)
 
     def expired(self, before: float) -> int:
         """How many have been idle since `before` (monotonic time)."""

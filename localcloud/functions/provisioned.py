@@ -59,14 +59,13 @@ class Provision:
                 self.pool.give_back(sandbox)
                 return True
             self.pool.discard(sandbox)
-            await sandbox.close()
             if not ready:
                 self.status = "FAILED"
             return False
 
-    def request(self, requested: int, granted: int) -> list[Sandbox]:
-        """Change the numbers; returns what is to be closed. `fill` does the rest."""
+    def request(self, requested: int, granted: int) -> None:
+        """Change the numbers; what is too much ends, and `fill` does the rest."""
         self.requested, self.granted = requested, granted
         self.status, self.reason = "IN_PROGRESS", None
         self.modified = datetime.now(UTC)
-        return self.pool.drop(max(0, self.available - granted))
+        self.pool.drop(max(0, self.available - granted))

@@ -98,6 +98,25 @@ class ExecutingLambdaResponse(LambdaResponse):
         self.backend.delete_provisioned_concurrency(self._name(-2), self._required_qualifier())
         return 204, {"status": 204}, ""
 
+    # -- asynchronous invocation
+
+    def put_function_event_invoke_config(self) -> str:  # type: ignore[override]
+        return json.dumps(self.backend.put_event_config(self._name(-2), self._qualifier(), self.json_body))
+
+    def update_function_event_invoke_config(self) -> str:
+        config = self.backend.put_event_config(self._name(-2), self._qualifier(), self.json_body, merge=True)
+        return json.dumps(config)
+
+    def get_function_event_invoke_config(self) -> str:  # type: ignore[override]
+        return json.dumps(self.backend.get_event_config(self._name(-2), self._qualifier()))
+
+    def list_function_event_invoke_configs(self) -> str:
+        return json.dumps({"FunctionEventInvokeConfigs": self.backend.list_event_configs(self._name(-3))})
+
+    def delete_function_event_invoke_config(self) -> TYPE_RESPONSE:
+        self.backend.delete_event_config(self._name(-2), self._qualifier())
+        return 204, {"status": 204}, ""
+
     # -- function URLs
 
     def create_function_url_config(self) -> TYPE_RESPONSE:

@@ -87,6 +87,7 @@ class Sandbox:
         self._child: processes.Child | None = None
         self._api: RuntimeApi | None = None
         self._frozen = False
+        self._peak = 0  # kB of memory, as last seen
         self._init_seconds: float | None = None  # to be told in the next REPORT line
 
     async def prepare(self) -> bool:
@@ -132,14 +133,11 @@ class Sandbox:
         except _Ended as reason:
             ended, failed = reason, True
             duration = time.perf_counter() - began
-            memory = self._peak_memory()
             await self._end_process()
             payload = self._explain(reason, call)
-        else:
-            self._read_output()
-            memory = self._peak_memory()
+        self._read_output()
         self._log.flush()
-        self._report(call, duration, memory, ended)
+        self._report(call, duration, ended)
         self.idle_since = time.monotonic()
         return Outcome(call.request_id, payload, failed, self._log.tail, deployment.version, duration)
 
@@ -165,6 +163,7 @@ class Sandbox:
 
     async def _initialize(self, limit: float) -> None:
         began = time.perf_counter()
+        self._peak = 0
         description = self._interpreter.description
         self._log.platform(
             "initStart",
@@ -255,7 +254,8 @@ class Sandbox:
         while True:
             left = deadline - time.perf_counter()
             await asyncio.wait({future}, timeout=max(0.0, min(_CHECK_SECONDS, left)))
-            if self._peak_memory() > self.deployment.memory * 1024:
+            self._peak = max(self._peak, self._peak_memory())
+            if self._peak > self.deployment.memory * 1024:
                 said = "Runtime exited with error: signal: killed"
                 raise _Ended("error", "Runtime.ExitError", said, report="Runtime.OutOfMemory")
             if future.done():
@@ -326,10 +326,10 @@ class Sandbox:
             document = {"errorType": ended.error_type, "errorMessage": message}
         return json.dumps(document).encode()
 
-    def _report(self, call: Call, duration: float, memory: int, ended: _Ended | None) -> None:
+    def _report(self, call: Call, duration: float, ended: _Ended | None) -> None:
         milliseconds = duration * 1000
         billed = -(-milliseconds // 1)
-        used = -(-memory // 1024)
+        used = -(-self._peak // 1024)
         init, self._init_seconds = self._init_seconds, None
         text = (
             f"REPORT RequestId: {call.request_id}\tDuration: {milliseconds:.2f} ms\tBilled Duration: {billed:.0f} ms\t"

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud import control
+
 PID = "import os, time\ndef handler(event, context):\n    time.sleep(event or 0)\n    return os.getpid()\n"
 INITIALIZATION = (
     "import os, time\ndef handler(event, context):\n    time.sleep(event or 0)\n"
@@ -134,6 +136,32 @@ def test_an_idle_sandbox_makes_room_for_another_function(
     held.start(8)
     held.finish()
     assert aws.invoke(aws.deploy(PID)).value
+
+
+def test_an_idle_sandbox_ends_after_a_while(
+    aws: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    alive: Callable[[int], bool],
+    eventually: Callable[..., None],
+) -> None:
+    monkeypatch.setenv("LOCALCLOUD_LAMBDA_IDLE_SECONDS", "0.1")
+    other = type(aws)(control.start(tmp_path, lifetime=120))
+    try:
+        pid = other.invoke(other.deploy(PID)).value
+        eventually(lambda: not alive(pid))
+        eventually(lambda: not list((tmp_path / "functions" / "tasks").iterdir()))
+        assert list((tmp_path / "functions" / "sandboxes").iterdir()) == []
+    finally:
+        control.stop(tmp_path)
+
+
+def test_many_callers_at_once_each_get_their_own_answer(aws: Any) -> None:
+    name = aws.deploy("def handler(event, context):\n    return event\n")
+    with ThreadPoolExecutor(6) as threads:
+        assert [answer.value for answer in threads.map(lambda n: aws.invoke(name, n), range(200))] == list(
+            range(200)
+        )
 
 
 # -- provisioned concurrency
@@ -352,6 +380,23 @@ def test_an_asynchronous_call_that_fails_is_tried_again_under_the_same_id(
     calls = path.read_text().split()
     assert len(calls) == tries
     assert len(set(calls)) == 1
+
+
+def test_an_alias_has_asynchronous_settings_of_its_own(aws: Any) -> None:
+    name = publish(aws, PID)
+    live = {"FunctionName": name, "Qualifier": "live"}
+    aws.functions.put_function_event_invoke_config(**live, MaximumRetryAttempts=0)
+    aws.functions.update_function_event_invoke_config(**live, MaximumEventAgeInSeconds=60)
+    config = aws.functions.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert config["FunctionArn"].endswith(f":{name}:live")
+    with pytest.raises(ClientError, match="doesn't have an EventInvokeConfig"):
+        aws.functions.get_function_event_invoke_config(FunctionName=name)
+    aws.functions.delete_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    assert (
+        aws.functions.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]
+        == []
+    )
 
 
 def test_an_asynchronous_call_that_is_throttled_waits_for_its_turn(

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud import control
+
 ECHO = "def handler(event, context):\n    return event\n"
 
 
@@ -295,8 +297,6 @@ def test_what_cannot_be_run_here_is_named(aws: Any, options: dict[str, Any], nam
 def test_sandboxes_end_when_the_cloud_is_killed(
     aws: Any, tmp_path: Path, alive: Callable[[int], bool], eventually: Callable[..., None]
 ) -> None:
-    from localcloud import control
-
     other = type(aws)(control.start(tmp_path / "state", lifetime=120))
     source = (
         "import os, subprocess\nchild = subprocess.Popen(['sleep', '300'])\n"
