@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from guarded_fetch import FetchPolicy
 from lambda_errors import SettingsError
 
 MAX_REQUEST_BYTES = 6 * 1024 * 1024  # SageMaker's limit for a real-time request
 ENDPOINT_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
+RUNTIME_URL = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -66,12 +66,7 @@ def _runtime_url(env: Mapping[str, str], region: str) -> str:
     if name not in env:
         name = "AWS_ENDPOINT_URL"
     url = env.get(name, f"https://runtime.sagemaker.{region}.{suffix}").rstrip("/")
-    parts = urlsplit(url)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or url != f"{parts.scheme}://{parts.netloc}"
-    ):
+    if not RUNTIME_URL.fullmatch(url):
         raise SettingsError(f"{name} must be http(s)://host or http(s)://host:port; received {url!r}.")
     return url
 
@@ -98,7 +93,7 @@ def _fetch_policy(env: Mapping[str, str]) -> FetchPolicy:
         allow_http=_flag(env, "FETCH_ALLOW_HTTP"),
         allow_loopback=_flag(env, "FETCH_ALLOW_LOOPBACK"),
         max_bytes=int(_number(env, "FETCH_MAX_BYTES", 5 * 1024 * 1024, 1, MAX_REQUEST_BYTES)),
-        total_seconds=_number(env, "FETCH_TIMEOUT_SECONDS", 8, 0.1, 300),
+        total_seconds=_number(env, "FETCH_TIMEOUT_SECONDS", 8, 0.001, 900),
     )
     if (policy.allow_http or policy.allow_loopback) and stage != "local":
         raise SettingsError(
@@ -117,5 +112,5 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
 def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
     text = env.get(name, str(default))
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", text) or not low <= float(text) <= high:
-        raise SettingsError(f"{name} must be a number from {low:g} to {high:g}; received {text!r}.")
+        raise SettingsError(f"{name} must be a number from {low} to {high}; received {text!r}.")
     return float(text)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import endpoint_client
+import guarded_fetch
 import pytest
 from endpoint_client import EndpointClient, Prediction
 from lambda_errors import (
@@ -17,7 +18,7 @@ from lambda_errors import (
     SettingsError,
 )
 
-from tests.lambda_fakes import FakeEndpoint, Reply
+from tests.lambda_fakes import FakeEndpoint, Internet, Remote, Reply
 
 OK = Reply(body=b"[[1]]")
 
@@ -230,3 +231,31 @@ def test_missing_credentials_are_told_by_name(
     with pytest.raises(SettingsError) as caught:
         invoke(client)
     assert str(caught.value) == "AWS_SECRET_ACCESS_KEY is not set; Lambda sets it from the function's role."
+
+
+def over_tls(
+    host: str, internet: Internet, tls_remote: Remote, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> EndpointClient:
+    monkeypatch.setattr(endpoint_client, "tls_context", guarded_fetch.tls_context)
+    internet.host(host, "93.184.215.14", port=tls_remote.port)
+    tls_remote.page("/endpoints/dogs/invocations", b"[[1]]", Content_Length="5")
+    return EndpointClient(f"https://{host}", "us-east-1", clock=clock, sleep=clock.sleep)
+
+
+def test_the_runtime_is_spoken_to_over_tls(
+    internet: Internet, tls_remote: Remote, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = over_tls("photos.example", internet, tls_remote, clock, monkeypatch)
+    assert invoke(client) == Prediction(b"[[1]]", 1)
+    client.close()
+    assert internet.connections == [("93.184.215.14", 443)]
+    assert "\r\nHost: photos.example\r\n" in tls_remote.heads[0]
+
+
+def test_a_runtime_with_another_ones_certificate_gets_no_request(
+    internet: Internet, tls_remote: Remote, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = over_tls("dogs.example", internet, tls_remote, clock, monkeypatch)
+    message = failure(client, EndpointUnavailableError)
+    assert message == "Endpoint dogs cannot be reached: SSLCertVerificationError."
+    assert tls_remote.heads == []

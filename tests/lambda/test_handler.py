@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import Any
 
+import events
 import handler
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lambda_errors import (
+    CallerError,
     EndpointUnavailableError,
     MalformedPredictionError,
     ModelFailedError,
@@ -372,3 +377,29 @@ def test_the_log_level_is_kept(
     function({"request_dict": {"image": ENCODED}})
     function({})
     assert [line["message"] for line in lines(capsys)] == ["refused"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+KEYS = [
+    "url",
+    "image",
+    "endpoint_name",
+    "top_k",
+    "request_dict",
+    "requestContext",
+    "headers",
+    "body",
+    "http",
+    "method",
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYS), JSON) | JSON)
+def test_any_event_is_understood_or_is_the_callers_mistake(event: object) -> None:
+    with contextlib.suppress(CallerError):
+        events.parse(event, 1000)

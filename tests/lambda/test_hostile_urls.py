@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 
 import pytest
 from guarded_fetch import FetchError, FetchPolicy, fetch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.lambda_fakes import Internet, Remote
+from tests.lambda_fakes import Call, FakeEndpoint, Internet, Remote
 
 LOCAL_STAGE = FetchPolicy(allow_http=True, allow_loopback=True)
 HTTP_ALLOWED = FetchPolicy(allow_http=True)
@@ -261,3 +264,47 @@ def test_a_proxy_in_the_environment_is_not_used(
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     fetch(remote.photo(), LOCAL_STAGE)
     assert internet.connections == [("127.0.0.1", remote.port)]
+
+
+def test_the_handler_answers_every_hostile_url_with_a_4xx(
+    function: Call, endpoint: FakeEndpoint, internet: Internet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FETCH_ALLOW_HTTP", "false")
+    monkeypatch.setenv("FETCH_ALLOW_LOOPBACK", "false")
+    internet.host("example.com", "93.184.215.14")
+    for url in HOSTILE:
+        for event in ({"url": url}, {"request_dict": json.dumps({"url": url})}):
+            assert function(event)["statusCode"] == 400, url
+    assert internet.connections == []
+    assert endpoint.requests == []
+
+
+PIECES = st.sampled_from(
+    [
+        *"/:@?#[].%\\-0x17",
+        "http",
+        "https",
+        "://",
+        "127.0.0.1",
+        "::1",
+        "::ffff:",
+        "localhost",
+        "example.com",
+        "%2e",
+        "。",
+        "é",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(PIECES | st.text(max_size=3), max_size=8).map("".join),
+    st.sampled_from(["https://", "http://", ""]),
+)
+def test_no_url_at_all_leads_elsewhere(internet: Internet, rest: str, scheme: str) -> None:
+    internet.names["example.com"] = [["93.184.215.14"]]
+    internet.names["localhost"] = [["127.0.0.1", "::1"]]
+    with pytest.raises(FetchError):
+        fetch(scheme + rest, FetchPolicy(allow_http=True))
+    assert {address for address, _ in internet.connections} <= {"93.184.215.14"}
