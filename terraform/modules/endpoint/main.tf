@@ -1,13 +1,18 @@
-locals {
-  # The model's name follows from what the model is: a changed model gets a new name, so that it can be created before the
-  # old one goes, and the same model keeps its name. (Models have no name_prefix.)
-  model_identity = {
+# Models have no name_prefix, and one cannot be changed. Every change makes a new generation, whose id goes into the name. A
+# digest of the model instead would meet itself when a rolled-back update is followed by going back to the earlier model.
+resource "terraform_data" "generation" {
+  triggers_replace = {
     image             = var.model.image
     archive_uri       = var.model.archive_uri
     environment       = var.endpoint.environment
     network_isolation = var.endpoint.network_isolation
     role_arn          = var.role_arn
     vpc               = var.vpc
+  }
+
+  lifecycle {
+    # The model takes its id, and must be replaced in the same order.
+    create_before_destroy = true
   }
 }
 
@@ -18,7 +23,7 @@ resource "aws_cloudwatch_log_group" "containers" {
 }
 
 resource "aws_sagemaker_model" "this" {
-  name                     = "${var.name}-${substr(sha256(jsonencode(local.model_identity)), 0, 12)}"
+  name                     = "${var.name}-${substr(terraform_data.generation.id, 0, 8)}"
   execution_role_arn       = var.role_arn
   enable_network_isolation = var.endpoint.network_isolation
 

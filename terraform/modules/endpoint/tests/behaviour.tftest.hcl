@@ -56,42 +56,13 @@ run "names_the_configuration_by_prefix_so_that_old_and_new_can_coexist" {
   }
 }
 
-run "names_the_model_after_what_it_is" {
-  command = plan
-
-  assert {
-    condition     = can(regex("^kennel-dev-[0-9a-f]{12}$", aws_sagemaker_model.this.name))
-    error_message = "The model's name must be the endpoint's with 12 digits of a digest."
-  }
-}
-
-run "gives_another_archive_another_model_name" {
-  command = plan
-
-  variables {
-    model = {
-      image       = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
-      archive_uri = "s3://kennel-dev-artifacts/models/1111/model.tar.gz"
-    }
-  }
-
-  assert {
-    condition     = aws_sagemaker_model.this.name != run.names_the_model_after_what_it_is.model_name
-    error_message = "A model that differs must not take the name of the one that it replaces."
-  }
-}
-
-run "gives_another_environment_another_model_name" {
+run "passes_the_environment_to_the_container" {
   command = plan
 
   variables {
     endpoint = { environment = { KENNEL_ENGINE = "torch" } }
   }
 
-  assert {
-    condition     = aws_sagemaker_model.this.name != run.names_the_model_after_what_it_is.model_name
-    error_message = "A model with another environment must not take the name of the one that it replaces."
-  }
   assert {
     condition     = aws_sagemaker_model.this.primary_container[0].environment == tomap({ KENNEL_ENGINE = "torch" })
     error_message = "The container must get the environment."
