@@ -7,6 +7,7 @@ watchdog process when the cloud is killed.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -119,6 +120,7 @@ class _Watchdog:
 
 
 _watchdog = _Watchdog()
+atexit.register(_watchdog.close)
 
 
 def spawn(

@@ -70,8 +70,7 @@ class Engine:
         self._events: dict[asyncio.Task[None], Function] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="lambda", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="lambda", daemon=True).start()
         self._loop.call_soon_threadsafe(lambda: self._spawn(self._sweep()))
 
     # -- for other threads
@@ -125,12 +124,6 @@ class Engine:
     def retire(self, function: Function, version: str | None = None) -> None:
         """End what runs of a function, or of one version of it, that is no more."""
         self._submit(self._retire(function, version)).result()
-
-    def close(self) -> None:
-        self._submit(self._close()).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     # -- in the event loop
 
@@ -297,15 +290,6 @@ class Engine:
                 if not pool.sandboxes and not self._on_demand[key[:3]]:
                     del self._pools[key]
                     pool.retire()
-
-    async def _close(self) -> None:
-        for task in [*self._events, *self._background]:
-            task.cancel()
-        pools = [*self._pools.values(), *(provision.pool for provision in self._provisions.values())]
-        boxes = [box for pool in pools for box in pool.sandboxes]
-        for pool in pools:
-            pool.retire()
-        await asyncio.gather(*(box.close() for box in boxes))
 
     # -- asynchronous invocations
 

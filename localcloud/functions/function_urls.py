@@ -2,8 +2,9 @@
 
 https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 
-A URL is served at <cloud>/_lambda-url/<id>/, which is what GetFunctionUrlConfig answers because it needs no DNS, and
-for requests whose Host is <id>.lambda-url.<region>.localhost. With AuthType AWS_IAM a request must carry SigV4
+A URL is served at <cloud>/_lambda-url/<id>/, which is what GetFunctionUrlConfig answers because it needs no DNS
+(Terraform, which looks for it in the host name, then shows a url_id of "127"), and for requests whose Host is
+<id>.lambda-url.<region>.localhost. With AuthType AWS_IAM a request must carry SigV4
 credentials for the service lambda; neither the signature nor the caller's rights are checked. With NONE the
 function's policy must let everybody invoke it, as on AWS.
 """

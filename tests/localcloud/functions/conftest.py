@@ -45,7 +45,7 @@ class Aws:
         self.info = info
         self._clients: dict[str, Any] = {}
         self._numbers = itertools.count()
-        self._made: list[str] = []
+        self.made: list[str] = []
         role = self.client("iam").create_role(RoleName="functions", AssumeRolePolicyDocument="{}")
         self.role = role["Role"]["Arn"]
 
@@ -72,7 +72,7 @@ class Aws:
         self.functions.create_function(
             FunctionName=name, Role=self.role, Code={"ZipFile": package(source)}, **arguments
         )
-        self._made.append(name)
+        self.made.append(name)
         return name
 
     def invoke(self, name: str, event: Any = None, **options: Any) -> Answer:
@@ -92,10 +92,10 @@ class Aws:
         return [event["message"].rstrip("\n") for event in events]
 
     def clean_up(self) -> None:
-        for name in self._made:
+        for name in self.made:
             with contextlib.suppress(self.functions.exceptions.ResourceNotFoundException):
                 self.functions.delete_function(FunctionName=name)
-        self._made.clear()
+        self.made.clear()
 
 
 def package(source: str) -> bytes:

@@ -165,7 +165,7 @@ def test_a_public_url_needs_the_permission_too(aws: Any, publish: Callable[..., 
 
 def test_a_throttled_url_answers_429(aws: Any, publish: Callable[..., str]) -> None:
     url = publish(ECHO)
-    name = aws._made[-1]
+    name = aws.made[-1]
     aws.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     reply = ask(url)
     assert reply.status == 429
@@ -180,7 +180,7 @@ def test_a_body_over_six_megabytes_is_413(aws: Any, publish: Callable[..., str])
 def test_an_unknown_or_deleted_url_is_forbidden(aws: Any, publish: Callable[..., str]) -> None:
     url = publish(ECHO)
     assert ask(url).status == 200
-    aws.functions.delete_function(FunctionName=aws._made[-1])
+    aws.functions.delete_function(FunctionName=aws.made[-1])
     assert ask(url).status == 403
 
 
