@@ -134,7 +134,7 @@ class Deployment:
         recovery.refuse_when_at_work(terraform)
         marker = recovery.Marker(self.stage)
         marker.set(identity=self.stage.identity, known=terraform.addresses())
-        with Progress("apply", total=sum(planned.counts.values())) as progress:
+        with Progress("apply", sum(planned.counts.values())) as progress:
             try:
                 terraform.apply(self.plan_file, progress.on_event)
             finally:
@@ -159,7 +159,7 @@ class Deployment:
         if outputs.get("artifact_bucket"):
             purge_bucket(self.stage.client("s3"), outputs["artifact_bucket"])
         marker = recovery.Marker(self.stage)
-        with Progress("destroy", total=len(terraform.addresses())) as progress:
+        with Progress("destroy") as progress:
             terraform.apply_directly(self._variables(None, {}), progress.on_event, destroy=True)
         marker.clear()
         self.discard()

@@ -15,17 +15,15 @@ class Progress:
     """Follows the events of one terraform command."""
 
     def __init__(self, command: str, total: int | None = None) -> None:
+        self._counted = "refresh_complete" if command == "plan" else "apply_complete"
         self._bar = tqdm(
             total=total,
             desc=command,
-            unit=" resources",
             file=sys.stderr,
             mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL,
             ncols=79,
             leave=False,
-            bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}] {postfix}"
-            if total
-            else "{desc}: {n_fmt} [{elapsed}] {postfix}",
+            bar_format="{desc}: {n_fmt}/{total_fmt} resources [{elapsed}]{postfix}",
         )
 
     def __enter__(self) -> Progress:
@@ -37,8 +35,9 @@ class Progress:
     def on_event(self, event: dict[str, Any]) -> None:
         """Take one event of `terraform … -json`."""
         kind = event.get("type", "")
-        if kind in {"apply_start", "apply_progress", "refresh_start"}:
-            self._bar.set_postfix_str(event["hook"]["resource"]["addr"][-45:], refresh=False)
-            self._bar.refresh() if sys.stderr.isatty() else self._bar.update(0)
-        elif kind in {"apply_complete", "refresh_complete"}:
+        if kind == "change_summary" and event["changes"]["operation"] == "plan":
+            self._bar.total = sum(event["changes"][action] for action in ("add", "change", "remove"))
+        elif kind in {"apply_start", "apply_progress", "refresh_start"}:
+            self._bar.set_postfix_str(event["hook"]["resource"]["addr"][-40:], refresh=sys.stderr.isatty())
+        elif kind == self._counted:
             self._bar.update(1)

@@ -207,6 +207,13 @@ def _delete_internet_gateway(sweeper: Sweeper, gateway: str) -> object:
     return ec2.delete_internet_gateway(InternetGatewayId=gateway)
 
 
+def _vpc_endpoints(sweeper: Sweeper) -> Iterator[str]:
+    endpoints = sweeper.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=sweeper.tagged)
+    return (
+        entry["VpcEndpointId"] for entry in endpoints if entry["State"].lower() not in {"deleted", "deleting"}
+    )
+
+
 def _nat_gateways(sweeper: Sweeper) -> Iterator[str]:
     gateways = sweeper.pages("ec2", "describe_nat_gateways", "NatGateways", Filter=sweeper.tagged)
     return (
@@ -288,7 +295,7 @@ KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let 
         _call("ec2", "delete_flow_logs", "FlowLogIds", many=True),
     ),
     "VPC endpoint": (
-        _tagged("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+        _vpc_endpoints,
         _call("ec2", "delete_vpc_endpoints", "VpcEndpointIds", many=True),
     ),
     "NAT gateway": (_nat_gateways, _call("ec2", "delete_nat_gateway", "NatGatewayId")),
