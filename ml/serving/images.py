@@ -27,6 +27,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 MAX_PIXELS: Final = 50_000_000
+MAX_SIDE: Final = 65_535  # pixels, as in a JPEG; PIL takes 8 bytes a row besides the pixels
 MAX_SCANS: Final = 100  # passes over a JPEG of MAX_PIXELS; cameras and encoders make about ten
 MAX_JPEG_SEGMENTS: Final = 4096
 
@@ -118,6 +119,11 @@ def _check_size(image: Image.Image, data: bytes, max_pixels: int) -> None:
             "too_many_pixels",
             f"The image has {width} x {height} pixels; at most {max_pixels:,} are allowed. Scale it down.",
         )
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(
+            "too_many_pixels",
+            f"The image has {width} x {height} pixels; at most {MAX_SIDE:,} a side are allowed. Cut it.",
+        )
     # Each scan of a progressive JPEG is a pass over all pixels, and can be written in a few dozen bytes.
     scans = data.count(b"\xff\xda") if image.format == "JPEG" else 1
     if scans * width * height > MAX_SCANS * max_pixels:
@@ -198,9 +204,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             "unsupported_pixels",
             f"The pixels have PIL's mode {image.mode}, whose range is not known. Save it with 8 or 16 bits.",
         )
+    # PIL's conversion copies even where there is nothing to convert: 200 MB for the largest images.
     if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
+        return image if image.mode == "RGB" else image.convert("RGB")
+    layer = image if image.mode == "RGBA" else image.convert("RGBA")
     white = Image.new("RGB", layer.size, "white")
     white.paste(layer, mask=layer.getchannel("A"))
     return white
@@ -211,4 +218,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     grey = np.asarray(image).astype(np.uint32)
     if "transparency" in image.info:
         grey[grey == image.info["transparency"]] = 65535
-    return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+    grey *= 255
+    grey += 32767
+    grey //= 65535
+    return Image.fromarray(grey.astype(np.uint8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +28,7 @@ from .settings import Settings, SettingsError
 
 MAX_READERS: Final = 128  # bodies being received; times max_body_bytes, that is the memory they can take
 GRACE_SECONDS: Final = 25  # SageMaker kills 30 s after SIGTERM
+M_MMAP_THRESHOLD: Final = -3  # malloc.h of glibc
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads it but the log
 
 
@@ -212,6 +214,7 @@ class HeaderDeadlineProtocol(H11Protocol):
 def main() -> int:
     """Serves until SIGTERM or SIGINT; 1 when the model cannot be served, 2 when a setting is wrong."""
     logs.configure()
+    _give_memory_back()
     try:
         settings = handlers.settings()
     except SettingsError as error:
@@ -248,3 +251,13 @@ def main() -> int:
         raise service.failure
     print(service.failure, file=sys.stderr)
     return 1
+
+
+def _give_memory_back() -> None:
+    """Lets the memory of a large image go when the image goes.
+
+    glibc raises its threshold for blocks of their own with each one that is freed, and keeps what comes after
+    in its heap: 1.3 GB after 49-million-pixel images, 120 MB with a threshold that stays.
+    """
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 4 * 2**20)

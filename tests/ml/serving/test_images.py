@@ -200,6 +200,11 @@ def test_the_limit_of_pixels_is_applied_to_the_header(kind: str) -> None:
     refused(data, "too_many_pixels", r"1000 x 500 pixels; at most 499,999 are allowed\.", max_pixels=499_999)
 
 
+def test_a_side_of_more_pixels_than_a_jpeg_can_have_is_refused() -> None:
+    data = encode(Image.new("1", (65_536, 1)))
+    refused(data, "too_many_pixels", r"65536 x 1 pixels; at most 65,535 a side are allowed\.")
+
+
 def test_exactly_the_limit_of_pixels_is_allowed() -> None:
     assert decode(encode(photo()), max_pixels=90 * 70).size == (90, 70)
 

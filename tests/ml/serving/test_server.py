@@ -19,6 +19,7 @@ from tests.ml.serving.samples import encode, photo
 JPEG = encode(photo(), "JPEG")
 IMAGE = {"content-type": "image/jpeg"}
 LIMIT = 6 * 1024 * 1024
+TIMEOUT = 60  # seconds, for a busy machine
 
 
 def error_of(response: httpx.Response) -> tuple[int, str]:
@@ -30,7 +31,7 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
 
 
 def connect(server: RunningServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
 
 
 def post_head(length: int) -> bytes:
@@ -86,7 +87,9 @@ def test_answers_to_concurrent_clients_are_not_mixed_up(server: RunningServer) -
     photos = [encode(photo(seed=seed), "JPEG") for seed in range(4)]
 
     def ask(number: int) -> object:
-        return httpx.post(f"{server.url}/invocations", content=photos[number % 4], headers=IMAGE).json()
+        return httpx.post(
+            f"{server.url}/invocations", content=photos[number % 4], headers=IMAGE, timeout=TIMEOUT
+        ).json()
 
     expected = [ask(number) for number in range(4)]
     with ThreadPoolExecutor(4) as clients:
@@ -181,7 +184,7 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(server: RunningServer, 
 def test_slow_senders_are_cut_off_and_do_not_keep_others_waiting(
     start_server: Start, model_dir: Path
 ) -> None:
-    with start_server(model_dir, KENNEL_READ_TIMEOUT_SECONDS="2") as server:
+    with start_server(model_dir, KENNEL_READ_TIMEOUT_SECONDS="4") as server:
         bodies = [connect(server) for _ in range(40)]
         heads = [connect(server) for _ in range(40)]
         for connection in bodies:
@@ -189,14 +192,17 @@ def test_slow_senders_are_cut_off_and_do_not_keep_others_waiting(
         for connection in heads:
             connection.sendall(b"POST /invocations HTTP/1.1\r\nHost:")
         started = time.monotonic()
-        assert httpx.post(f"{server.url}/invocations", content=JPEG, headers=IMAGE).status_code == 200
-        assert time.monotonic() - started < 2
+        assert (
+            httpx.post(f"{server.url}/invocations", content=JPEG, headers=IMAGE, timeout=TIMEOUT).status_code
+            == 200
+        )
+        assert time.monotonic() - started < 4
         for connection in bodies:
             answer = read_all(connection)
             assert answer.startswith(b"HTTP/1.1 408")
             assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "body_too_slow"
         assert [read_all(connection) for connection in heads] == 40 * [b""]
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20
         for connection in bodies + heads:
             connection.close()
 
@@ -206,7 +212,7 @@ def test_too_many_requests_at_once_are_told_to_come_again(start_server: Start, m
     with start_server(model_dir, KENNEL_MAX_QUEUE="1") as server:
 
         def ask(_: int) -> httpx.Response:
-            return httpx.post(f"{server.url}/invocations", content=large, headers=IMAGE, timeout=60)
+            return httpx.post(f"{server.url}/invocations", content=large, headers=IMAGE, timeout=TIMEOUT)
 
         with ThreadPoolExecutor(6) as clients:
             responses = list(clients.map(ask, range(6)))
@@ -222,19 +228,24 @@ def test_too_many_requests_at_once_are_told_to_come_again(start_server: Start, m
 def test_the_torch_engine_is_served_too(start_server: Start, model_dir: Path) -> None:
     with start_server(model_dir, KENNEL_ENGINE="torch") as server:
         assert server.events("ready")[0]["engine"] == "torch"
-        assert httpx.post(f"{server.url}/invocations", content=JPEG, headers=IMAGE).status_code == 200
+        assert (
+            httpx.post(f"{server.url}/invocations", content=JPEG, headers=IMAGE, timeout=TIMEOUT).status_code
+            == 200
+        )
 
 
 def test_sigterm_lets_the_request_that_runs_finish(start_server: Start, model_dir: Path) -> None:
     with start_server(model_dir) as server, connect(server) as connection:
         connection.sendall(post_head(len(JPEG)) + JPEG[:100])
-        assert httpx.get(f"{server.url}/ping").status_code == 200  # the one above has been accepted before
+        assert (
+            httpx.get(f"{server.url}/ping", timeout=TIMEOUT).status_code == 200
+        )  # the one above has been accepted before
         server.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 10
         while True:
             try:
                 connect(server).close()
-            except ConnectionRefusedError:
+            except OSError:  # refused, or reset when it was still in the queue
                 break
             assert time.monotonic() < deadline, "the port is still open 10 s after SIGTERM"
         connection.sendall(JPEG[100:])
@@ -244,8 +255,10 @@ def test_sigterm_lets_the_request_that_runs_finish(start_server: Start, model_di
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     try:
         out, err = process.communicate(timeout=60)
-    finally:
+    except subprocess.TimeoutExpired:
         process.kill()
+        process.communicate()
+        raise
     return process.returncode, out, err
 
 
@@ -274,26 +287,25 @@ def test_ping_is_503_while_the_model_is_loading(own_model_dir: Path) -> None:
     engine = own_model_dir / "code" / "serving" / "engine.py"
     waiting = own_model_dir / "go"
     # The load waits for a file, so that the test decides how long it takes.
-    code = engine.read_text(encoding="utf-8").replace(
-        "manifest = Manifest.load(model_dir)\n",
-        f"manifest = Manifest.load(model_dir)\n        while not Path({str(waiting)!r}).exists(): pass\n",
-    )
+    first = "manifest = Manifest.load(model_dir)\n"
+    wait = f"while not Path({str(waiting)!r}).exists(): threading.Event().wait(0.01)\n"
+    code = engine.read_text(encoding="utf-8").replace(first, f"{first}        {wait}")
     engine.write_text(code, encoding="utf-8")
     process = server_process(own_model_dir)
     assert process.stdout is not None
     try:
         url = f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
         for response in (
-            httpx.get(f"{url}/ping"),
-            httpx.post(f"{url}/invocations", content=JPEG, headers=IMAGE),
+            httpx.get(f"{url}/ping", timeout=TIMEOUT),
+            httpx.post(f"{url}/invocations", content=JPEG, headers=IMAGE, timeout=TIMEOUT),
         ):
             assert error_of(response) == (503, "loading")
         waiting.touch()
         deadline = time.monotonic() + 60
-        while httpx.get(f"{url}/ping").status_code != 200:
+        while httpx.get(f"{url}/ping", timeout=TIMEOUT).status_code != 200:
             assert time.monotonic() < deadline, "not ready after 60 s"
-        process.send_signal(signal.SIGTERM)
     finally:
+        process.send_signal(signal.SIGTERM)
         code, _, err = ended(process)
     assert (code, err) == (0, "")
 
@@ -304,10 +316,10 @@ def test_an_error_of_the_servers_own_is_500_without_details(own_model_dir: Path,
     broken = text.replace("return Prediction(", "raise RuntimeError('SEC' + 'RET')\n    return Prediction(")
     handlers.write_text(broken, encoding="utf-8")
     with start_server(own_model_dir) as server:
-        response = httpx.post(f"{server.url}/invocations", content=JPEG, headers=IMAGE)
+        response = httpx.post(f"{server.url}/invocations", content=JPEG, headers=IMAGE, timeout=TIMEOUT)
         assert error_of(response) == (500, "internal")
         assert "SECRET" not in response.text
-        assert httpx.get(f"{server.url}/ping").status_code == 200
+        assert httpx.get(f"{server.url}/ping", timeout=TIMEOUT).status_code == 200
     (line,) = server.events("unexpected error")
     assert line["request_id"] == response.headers["x-request-id"]
     assert line["trace"][-1] == "RuntimeError"
