@@ -34,7 +34,7 @@ class Engine:
         self.manifest = manifest
         self.kind = kind
         self._network = network
-        # One batch at a time has all cores: side by side they only evict each other's caches.
+        # A network is not thread-safe; the batch that has it has all processors.
         self._lock = threading.Lock()
 
     @classmethod
