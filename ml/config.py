@@ -36,7 +36,8 @@ class TrainConfig:
     hidden: int = 256  # width between the two layers of the "two-layer" head
     epochs: int = 100  # at most; early stopping usually ends before
     learning_rate: float = 1e-3
-    weight_decay: float = 1.0  # AdamW's, so each step shrinks weights by learning_rate x weight_decay
+    # AdamW's: a step shrinks weights by learning_rate * weight_decay. None: chosen on the validation split.
+    weight_decay: float | None = None
     label_smoothing: float = 0.0
     batch_size: int = 64
     patience: int = 10  # epochs without a better validation loss
@@ -56,7 +57,8 @@ class TrainConfig:
         _check_integer("patience", self.patience, 1, 100_000)
         _check_integer("seed", self.seed, 0, 2**32 - 1)
         _check_number("learning_rate", self.learning_rate, 0.0, 10.0, above=True)
-        _check_number("weight_decay", self.weight_decay, 0.0, 100.0)
+        if self.weight_decay is not None:
+            _check_number("weight_decay", self.weight_decay, 0.0, 1000.0)
         _check_number("label_smoothing", self.label_smoothing, 0.0, 0.5)
         _check_number("cache_limit_gib", self.cache_limit_gib, 0.0, 1e6)
 

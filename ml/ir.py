@@ -29,7 +29,9 @@ def convert(module: torch.nn.Module, size: int, *, batch: int) -> openvino.Model
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         # Unchecked: the check traces twice more, and the archive is proven against the module anyway.
-        traced = torch.jit.trace(module, torch.zeros(1, 3, size, size), check_trace=False)
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module, torch.zeros(1, 3, size, size), check_trace=False
+        )
         return ov.convert_model(traced, input=[batch, 3, size, size])
 
 

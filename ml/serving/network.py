@@ -73,8 +73,8 @@ class Network(nn.Module):
 
 def build(spec: NetworkSpec) -> Network:
     """The network of `spec` in evaluation mode, with weights still to be loaded."""
-    backbone, width = build_backbone(spec.backbone)
-    return Network(backbone, build_head(spec.head, width, spec.num_classes)).eval()
+    backbone = build_backbone(spec.backbone)
+    return Network(backbone.module, build_head(spec.head, backbone.width, spec.num_classes)).eval()
 
 
 def build_head(spec: HeadSpec, width: int, num_classes: int) -> nn.Module:
@@ -84,8 +84,15 @@ def build_head(spec: HeadSpec, width: int, num_classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(width, spec.hidden), nn.ReLU(), nn.Linear(spec.hidden, num_classes))
 
 
-def build_backbone(name: str) -> tuple[nn.Module, int]:
-    """A backbone without weights and without classifier, and how many features it gives an image."""
+@dataclass(frozen=True)
+class Backbone:
+    module: nn.Module  # without weights, and without its own classifier
+    width: int  # features an image
+    classifier: str  # what the classifier is called in the weights of the whole
+
+
+def build_backbone(name: str) -> Backbone:
+    """Raises `NetworkError` where timm or torchvision have no such network."""
     library, _, model = name.partition("/")
     if name in _UNSUPPORTED:
         raise NetworkError(f"{name} is not supported; timm has the same network as timm/{model}")
@@ -96,7 +103,7 @@ def build_backbone(name: str) -> tuple[nn.Module, int]:
     raise NetworkError(f"a backbone is timm/<name> or torchvision/<name>, not {name!r}")
 
 
-def _from_timm(name: str) -> tuple[nn.Module, int]:
+def _from_timm(name: str) -> Backbone:
     import timm
 
     if not timm.is_model(name):
@@ -105,10 +112,12 @@ def _from_timm(name: str) -> tuple[nn.Module, int]:
         backbone = timm.create_model(name, pretrained=False, num_classes=0)
     except RuntimeError as error:  # an unknown tag after the dot
         raise NetworkError(f"timm cannot build {name!r}: {error}") from error
-    return backbone, cast(int, backbone.head_hidden_size)
+    return Backbone(
+        backbone, cast(int, backbone.head_hidden_size), str(cast(Any, backbone).pretrained_cfg["classifier"])
+    )
 
 
-def _from_torchvision(name: str) -> tuple[nn.Module, int]:
+def _from_torchvision(name: str) -> Backbone:
     import torchvision
 
     known = torchvision.models.list_models(module=torchvision.models)
@@ -120,7 +129,7 @@ def _from_torchvision(name: str) -> tuple[nn.Module, int]:
         raise NetworkError(f"torchvision/{name} does not end in a linear classifier that could be replaced")
     path, classifier = layers[-1]
     backbone.set_submodule(path, nn.Identity())
-    return backbone, classifier.in_features
+    return Backbone(backbone, classifier.in_features, path)
 
 
 def _unknown(library: str, name: str, known: list[str]) -> str:
