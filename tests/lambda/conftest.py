@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import ipaddress
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -90,14 +91,18 @@ def _remote(context: ssl.SSLContext | None) -> Iterator[Remote]:
             connection.settimeout(10)
             if context is not None:
                 connection = stack.enter_context(context.wrap_socket(connection, server_side=True))
-            head = b""
-            while b"\r\n\r\n" not in head:
-                received = connection.recv(65536)
-                if not received:
+            reader = stack.enter_context(connection.makefile("rb"))
+            head = ""
+            while not head.endswith("\r\n\r\n"):
+                line = reader.readline()
+                if not line:
                     return
-                head += received
-            remote.heads.append(head.decode())
-            page = remote.pages.get(head.split(b" ")[1].decode(), b"HTTP/1.1 404 Not Found\r\n\r\n")
+                head += line.decode()
+            # Closing with something unread would reset the connection, and the answer might get lost.
+            length = re.search(r"\r\nContent-Length: (\d+)\r\n", head)
+            reader.read(int(length[1]) if length else 0)
+            remote.heads.append(head)
+            page = remote.pages.get(head.split(" ")[1], b"HTTP/1.1 404 Not Found\r\n\r\n")
             if isinstance(page, bytes):
                 connection.sendall(page)
             else:

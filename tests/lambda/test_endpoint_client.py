@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -149,9 +150,9 @@ def test_a_crash_of_the_model_is_not_repeated(client: EndpointClient, endpoint: 
 
 def test_no_answer_until_the_deadline_is_a_timeout_and_not_repeated(endpoint: FakeEndpoint) -> None:
     endpoint.replies = [Reply(hold=True)]
-    client = EndpointClient(endpoint.url, "us-east-1")
     started = time.monotonic()
-    message = failure(client, EndpointTimeoutError, seconds=0.3)
+    with contextlib.closing(EndpointClient(endpoint.url, "us-east-1")) as client:
+        message = failure(client, EndpointTimeoutError, seconds=0.3)
     assert message == "Endpoint dogs did not answer before the function's time was up."
     assert time.monotonic() - started < 2
     assert len(endpoint.requests) == 1
@@ -245,9 +246,8 @@ def over_tls(
 def test_the_runtime_is_spoken_to_over_tls(
     internet: Internet, tls_remote: Remote, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = over_tls("photos.example", internet, tls_remote, clock, monkeypatch)
-    assert invoke(client) == Prediction(b"[[1]]", 1)
-    client.close()
+    with contextlib.closing(over_tls("photos.example", internet, tls_remote, clock, monkeypatch)) as client:
+        assert invoke(client) == Prediction(b"[[1]]", 1)
     assert internet.connections == [("93.184.215.14", 443)]
     assert "\r\nHost: photos.example\r\n" in tls_remote.heads[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from typing import Any
@@ -70,9 +71,8 @@ def sent(endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch) -> tuple[Reque
     )
     runtime.invoke_endpoint(EndpointName="dogs", Body=b"photo", ContentType="image/jpeg", Accept=accept)
     runtime.close()
-    client = EndpointClient(endpoint.url, "eu-west-1")
-    client.invoke("dogs", b"photo", content_type="image/jpeg", accept=accept, seconds=5)
-    client.close()
+    with contextlib.closing(EndpointClient(endpoint.url, "eu-west-1")) as client:
+        client.invoke("dogs", b"photo", content_type="image/jpeg", accept=accept, seconds=5)
     theirs, ours = endpoint.requests
     return theirs, ours
 
