@@ -19,7 +19,7 @@ module "storage" {
   data_bucket = var.data_bucket
   archives    = merge(var.retained_models, var.model == null ? {} : { (var.model.sha256) = var.model.archive })
   data_reader_role_arns = {
-    for actor, role in module.iam.roles : actor => role.arn if contains(["training", "training-instance", "notebook"], actor)
+    for actor, role in module.iam.roles : actor => role.arn if contains(["training", "training_instance", "notebook"], actor)
   }
 }
 

@@ -27,7 +27,7 @@ module "autoscaling" {
   source = "./modules/autoscaling"
   count  = var.model == null || var.autoscaling == null ? 0 : 1
 
-  scaling = var.autoscaling
+  autoscaling = var.autoscaling
   endpoint = {
     name    = module.endpoint[0].name
     variant = module.endpoint[0].variant
@@ -40,7 +40,7 @@ module "lambda" {
   name     = local.function_name
   stage    = var.stage
   role_arn = module.iam.roles["lambda"].arn
-  function = merge(var.lambda, { package = "${path.module}/${var.lambda.package}" })
+  lambda   = merge(var.lambda, { package = "${path.module}/${var.lambda.package}" })
   vpc      = var.lambda.in_vpc ? local.attachment : null
   endpoint = {
     name    = local.endpoint_name

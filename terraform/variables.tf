@@ -62,6 +62,11 @@ variable "permissions_boundary_arn" {
   description = "A managed policy that bounds what any of the roles may do; null: none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be null or the ARN of an IAM policy; got ${jsonencode(var.permissions_boundary_arn)}."
+  }
 }
 
 variable "network" {
@@ -146,6 +151,11 @@ variable "retained_models" {
   nullable    = false
 
   validation {
+    condition     = alltrue([for archive in values(var.retained_models) : endswith(archive, ".tar.gz")])
+    error_message = "retained_models must have paths of .tar.gz files as values; got ${jsonencode(values(var.retained_models))}."
+  }
+
+  validation {
     condition     = alltrue([for digest in keys(var.retained_models) : can(regex("^[0-9a-f]{64}$", digest))])
     error_message = "retained_models must have SHA-256 digests of 64 hexadecimal digits in lower case as keys; got ${jsonencode(keys(var.retained_models))}."
   }
@@ -184,6 +194,11 @@ variable "endpoint" {
   nullable = false
 
   validation {
+    condition     = var.endpoint.image == null ? true : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9._/-]+(:[\\w.-]+|@sha256:[0-9a-f]{64})$", var.endpoint.image))
+    error_message = "endpoint.image must be null or an ECR image with a tag or digest, <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>; got ${jsonencode(var.endpoint.image)}."
+  }
+
+  validation {
     condition = alltrue([for name in keys(var.endpoint.environment) :
       !contains(["KENNEL_FETCH_ALLOW_HTTP", "KENNEL_FETCH_ALLOW_LOOPBACK"], name)
     ]) || var.stage == "local"
@@ -191,7 +206,7 @@ variable "endpoint" {
   }
 
   validation {
-    condition     = var.autoscaling == null ? true : var.endpoint.instance_count >= coalesce(var.autoscaling.min_instances, 1) && var.endpoint.instance_count <= coalesce(var.autoscaling.max_instances, 4)
+    condition     = var.autoscaling == null ? true : var.endpoint.instance_count >= var.autoscaling.min_instances && var.endpoint.instance_count <= var.autoscaling.max_instances
     error_message = "endpoint.instance_count must be between autoscaling.min_instances and autoscaling.max_instances; got ${var.endpoint.instance_count}."
   }
 }
@@ -245,6 +260,17 @@ variable "lambda" {
   })
   default  = {}
   nullable = false
+
+  # In the module too; here, because nothing above the module may loosen it either.
+  validation {
+    condition     = var.stage == "local" || !(try(var.lambda.fetch.allow_http, null) == true || try(var.lambda.fetch.allow_loopback, null) == true)
+    error_message = "lambda.fetch.allow_http and .allow_loopback must be false outside the local stage; the stage is \"${var.stage}\"."
+  }
+
+  validation {
+    condition     = !var.lambda.in_vpc || contains(["public", "nat", "existing"], coalesce(var.network.internet, "none")) || contains(coalesce(var.network.interface_endpoints, []), "sagemaker.runtime")
+    error_message = "lambda.in_vpc must be false in a network from which the function reaches no endpoint: give network.internet a way out or network.interface_endpoints \"sagemaker.runtime\"; got internet ${jsonencode(var.network.internet)}."
+  }
 }
 
 variable "training_instance" {

@@ -5,8 +5,8 @@ resource "aws_appautoscaling_target" "variant" {
   service_namespace  = "sagemaker"
   scalable_dimension = "sagemaker:variant:DesiredInstanceCount"
   resource_id        = "endpoint/${var.endpoint.name}/variant/${var.endpoint.variant}"
-  min_capacity       = var.scaling.min_instances
-  max_capacity       = var.scaling.max_instances
+  min_capacity       = var.autoscaling.min_instances
+  max_capacity       = var.autoscaling.max_instances
 }
 
 resource "aws_appautoscaling_policy" "target_tracking" {
@@ -17,13 +17,13 @@ resource "aws_appautoscaling_policy" "target_tracking" {
   resource_id        = aws_appautoscaling_target.variant.resource_id
 
   target_tracking_scaling_policy_configuration {
-    target_value       = var.scaling.target
-    scale_in_cooldown  = var.scaling.scale_in_cooldown_seconds
-    scale_out_cooldown = var.scaling.scale_out_cooldown_seconds
-    disable_scale_in   = var.scaling.disable_scale_in
+    target_value       = var.autoscaling.target
+    scale_in_cooldown  = var.autoscaling.scale_in_cooldown_seconds
+    scale_out_cooldown = var.autoscaling.scale_out_cooldown_seconds
+    disable_scale_in   = var.autoscaling.disable_scale_in
 
     predefined_metric_specification {
-      predefined_metric_type = var.scaling.metric
+      predefined_metric_type = var.autoscaling.metric
     }
   }
 }

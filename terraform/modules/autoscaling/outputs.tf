@@ -3,11 +3,11 @@ output "scaling" {
   value = {
     min                        = aws_appautoscaling_target.variant.min_capacity
     max                        = aws_appautoscaling_target.variant.max_capacity
-    metric                     = var.scaling.metric
-    target                     = var.scaling.target
-    scale_in_cooldown_seconds  = var.scaling.scale_in_cooldown_seconds
-    scale_out_cooldown_seconds = var.scaling.scale_out_cooldown_seconds
-    scales_in                  = !var.scaling.disable_scale_in
+    metric                     = var.autoscaling.metric
+    target                     = var.autoscaling.target
+    scale_in_cooldown_seconds  = var.autoscaling.scale_in_cooldown_seconds
+    scale_out_cooldown_seconds = var.autoscaling.scale_out_cooldown_seconds
+    scales_in                  = !var.autoscaling.disable_scale_in
   }
   # Without it the limits would read as being in force while nothing scales yet.
   depends_on = [aws_appautoscaling_policy.target_tracking]

@@ -12,7 +12,7 @@ variable "endpoint" {
   }
 }
 
-variable "scaling" {
+variable "autoscaling" {
   description = <<-EOT
     Target tracking.
     - min_instances, max_instances: the range that the instance count moves in.
@@ -35,32 +35,32 @@ variable "scaling" {
   nullable = false
 
   validation {
-    condition     = var.scaling.min_instances >= 1 && floor(var.scaling.min_instances) == var.scaling.min_instances
-    error_message = "scaling.min_instances must be a whole number from 1 (zero needs inference components); got ${var.scaling.min_instances}."
+    condition     = var.autoscaling.min_instances >= 1 && floor(var.autoscaling.min_instances) == var.autoscaling.min_instances
+    error_message = "autoscaling.min_instances must be a whole number from 1 (zero needs inference components); got ${var.autoscaling.min_instances}."
   }
 
   validation {
-    condition     = var.scaling.max_instances >= var.scaling.min_instances && floor(var.scaling.max_instances) == var.scaling.max_instances
-    error_message = "scaling.max_instances must be a whole number from scaling.min_instances (${var.scaling.min_instances}); got ${var.scaling.max_instances}."
+    condition     = var.autoscaling.max_instances >= var.autoscaling.min_instances && floor(var.autoscaling.max_instances) == var.autoscaling.max_instances
+    error_message = "autoscaling.max_instances must be a whole number from autoscaling.min_instances (${var.autoscaling.min_instances}); got ${var.autoscaling.max_instances}."
   }
 
   validation {
-    condition     = contains(["SageMakerVariantInvocationsPerInstance", "SageMakerVariantConcurrentRequestsPerModelHighResolution"], var.scaling.metric)
-    error_message = "scaling.metric must be SageMakerVariantInvocationsPerInstance or SageMakerVariantConcurrentRequestsPerModelHighResolution; got \"${var.scaling.metric}\"."
+    condition     = contains(["SageMakerVariantInvocationsPerInstance", "SageMakerVariantConcurrentRequestsPerModelHighResolution"], var.autoscaling.metric)
+    error_message = "autoscaling.metric must be SageMakerVariantInvocationsPerInstance or SageMakerVariantConcurrentRequestsPerModelHighResolution; got \"${var.autoscaling.metric}\"."
   }
 
   validation {
-    condition     = var.scaling.target > 0
-    error_message = "scaling.target must be above 0; got ${var.scaling.target}."
+    condition     = var.autoscaling.target > 0
+    error_message = "autoscaling.target must be above 0; got ${var.autoscaling.target}."
   }
 
   validation {
-    condition     = var.scaling.scale_in_cooldown_seconds >= 0 && var.scaling.scale_in_cooldown_seconds <= 3600 && floor(var.scaling.scale_in_cooldown_seconds) == var.scaling.scale_in_cooldown_seconds
-    error_message = "scaling.scale_in_cooldown_seconds must be a whole number from 0 to 3600; got ${var.scaling.scale_in_cooldown_seconds}."
+    condition     = var.autoscaling.scale_in_cooldown_seconds >= 0 && var.autoscaling.scale_in_cooldown_seconds <= 3600 && floor(var.autoscaling.scale_in_cooldown_seconds) == var.autoscaling.scale_in_cooldown_seconds
+    error_message = "autoscaling.scale_in_cooldown_seconds must be a whole number from 0 to 3600; got ${var.autoscaling.scale_in_cooldown_seconds}."
   }
 
   validation {
-    condition     = var.scaling.scale_out_cooldown_seconds >= 0 && var.scaling.scale_out_cooldown_seconds <= 3600 && floor(var.scaling.scale_out_cooldown_seconds) == var.scaling.scale_out_cooldown_seconds
-    error_message = "scaling.scale_out_cooldown_seconds must be a whole number from 0 to 3600; got ${var.scaling.scale_out_cooldown_seconds}."
+    condition     = var.autoscaling.scale_out_cooldown_seconds >= 0 && var.autoscaling.scale_out_cooldown_seconds <= 3600 && floor(var.autoscaling.scale_out_cooldown_seconds) == var.autoscaling.scale_out_cooldown_seconds
+    error_message = "autoscaling.scale_out_cooldown_seconds must be a whole number from 0 to 3600; got ${var.autoscaling.scale_out_cooldown_seconds}."
   }
 }

@@ -24,7 +24,7 @@ locals {
         service = "sagemaker"
         sources = ["${local.arn.sagemaker}:training-job/${var.prefix}-*", "${local.arn.sagemaker}:hyper-parameter-tuning-job/${var.prefix}-*"]
       }
-      training-instance = {
+      training_instance = {
         exists  = var.training_instance
         service = "ec2"
         sources = [] # EC2 sends no source with it; an instance profile can be passed within its own account only.
@@ -46,7 +46,7 @@ locals {
   policies = {
     endpoint          = one(data.aws_iam_policy_document.endpoint[*].json)
     training          = data.aws_iam_policy_document.training.json
-    training-instance = one(data.aws_iam_policy_document.training_instance[*].json)
+    training_instance = one(data.aws_iam_policy_document.training_instance[*].json)
     lambda            = data.aws_iam_policy_document.lambda.json
     notebook          = one(data.aws_iam_policy_document.notebook[*].json)
   }
@@ -87,8 +87,8 @@ data "aws_iam_policy_document" "trust" {
 resource "aws_iam_role" "actor" {
   for_each = local.actors
 
-  name                 = "${var.prefix}-${each.key}"
-  description          = "What the ${each.key} of ${var.prefix} runs as."
+  name                 = "${var.prefix}-${replace(each.key, "_", "-")}"
+  description          = "What the ${replace(each.key, "_", " ")} of ${var.prefix} runs as."
   assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
   permissions_boundary = var.permissions_boundary_arn
 }
@@ -104,6 +104,6 @@ resource "aws_iam_role_policy" "actor" {
 resource "aws_iam_instance_profile" "training_instance" {
   count = var.training_instance ? 1 : 0
 
-  name = aws_iam_role.actor["training-instance"].name
-  role = aws_iam_role.actor["training-instance"].name
+  name = aws_iam_role.actor["training_instance"].name
+  role = aws_iam_role.actor["training_instance"].name
 }

@@ -1,6 +1,6 @@
 resource "aws_cloudwatch_log_group" "function" {
   name              = "/aws/lambda/${var.name}"
-  retention_in_days = var.function.log_retention_days
+  retention_in_days = var.lambda.log_retention_days
 }
 
 resource "aws_lambda_function" "this" {
@@ -8,34 +8,34 @@ resource "aws_lambda_function" "this" {
   description   = "Fetches a picture, asks the endpoint ${var.endpoint.name} and answers in the caller's form."
   role          = var.role_arn
   handler       = "handler.lambda_handler"
-  runtime       = var.function.runtime
-  architectures = [var.function.architecture]
-  memory_size   = var.function.memory_mb
-  timeout       = var.function.timeout_seconds
+  runtime       = var.lambda.runtime
+  architectures = [var.lambda.architecture]
+  memory_size   = var.lambda.memory_mb
+  timeout       = var.lambda.timeout_seconds
 
-  filename = var.function.package
+  filename = var.lambda.package
   # Null keeps what is deployed: a destroy must not need the zip. The precondition speaks up where it is needed.
-  source_code_hash = fileexists(var.function.package) ? filebase64sha256(var.function.package) : null
+  source_code_hash = fileexists(var.lambda.package) ? filebase64sha256(var.lambda.package) : null
   publish          = true
 
-  reserved_concurrent_executions = var.function.reserved_concurrency
+  reserved_concurrent_executions = var.lambda.reserved_concurrency
 
   environment {
     variables = {
       ENDPOINT_NAME         = var.endpoint.name
       ALLOWED_ENDPOINTS     = var.endpoint.name
       ENDPOINT_ALIASES      = jsonencode({ for alias in var.endpoint.aliases : alias => var.endpoint.name })
-      FETCH_ALLOW_HTTP      = tostring(var.function.fetch.allow_http)
-      FETCH_ALLOW_LOOPBACK  = tostring(var.function.fetch.allow_loopback)
-      FETCH_MAX_BYTES       = tostring(var.function.fetch.max_bytes)
-      FETCH_TIMEOUT_SECONDS = tostring(var.function.fetch.timeout_seconds)
-      LOG_LEVEL             = var.function.log_level
+      FETCH_ALLOW_HTTP      = tostring(var.lambda.fetch.allow_http)
+      FETCH_ALLOW_LOOPBACK  = tostring(var.lambda.fetch.allow_loopback)
+      FETCH_MAX_BYTES       = tostring(var.lambda.fetch.max_bytes)
+      FETCH_TIMEOUT_SECONDS = tostring(var.lambda.fetch.timeout_seconds)
+      LOG_LEVEL             = var.lambda.log_level
       STAGE                 = var.stage
     }
   }
 
   tracing_config {
-    mode = var.function.tracing ? "Active" : "PassThrough"
+    mode = var.lambda.tracing ? "Active" : "PassThrough"
   }
 
   dynamic "vpc_config" {
@@ -48,8 +48,8 @@ resource "aws_lambda_function" "this" {
 
   lifecycle {
     precondition {
-      condition     = fileexists(var.function.package)
-      error_message = "The function's package ${var.function.package} must exist; `./inv plan` builds it."
+      condition     = fileexists(var.lambda.package)
+      error_message = "The function's package ${var.lambda.package} must exist; `./inv plan` builds it."
     }
   }
 
@@ -65,23 +65,23 @@ resource "aws_lambda_alias" "live" {
 }
 
 resource "aws_lambda_provisioned_concurrency_config" "live" {
-  count = var.function.provisioned_concurrency == null ? 0 : 1
+  count = var.lambda.provisioned_concurrency == null ? 0 : 1
 
   function_name                     = aws_lambda_alias.live.function_name
   qualifier                         = aws_lambda_alias.live.name
-  provisioned_concurrent_executions = var.function.provisioned_concurrency
+  provisioned_concurrent_executions = var.lambda.provisioned_concurrency
 }
 
 resource "aws_lambda_function_event_invoke_config" "live" {
-  count = var.function.asynchronous == null ? 0 : 1
+  count = var.lambda.asynchronous == null ? 0 : 1
 
   function_name                = aws_lambda_alias.live.function_name
   qualifier                    = aws_lambda_alias.live.name
-  maximum_retry_attempts       = var.function.asynchronous.retries
-  maximum_event_age_in_seconds = var.function.asynchronous.max_event_age_seconds
+  maximum_retry_attempts       = var.lambda.asynchronous.retries
+  maximum_event_age_in_seconds = var.lambda.asynchronous.max_event_age_seconds
 
   dynamic "destination_config" {
-    for_each = var.function.asynchronous.on_failure_arn[*]
+    for_each = var.lambda.asynchronous.on_failure_arn[*]
     content {
       on_failure {
         destination = destination_config.value
@@ -91,7 +91,7 @@ resource "aws_lambda_function_event_invoke_config" "live" {
 }
 
 resource "aws_lambda_function_url" "live" {
-  count = var.function.url ? 1 : 0
+  count = var.lambda.url ? 1 : 0
 
   function_name      = aws_lambda_alias.live.function_name
   qualifier          = aws_lambda_alias.live.name

@@ -50,7 +50,7 @@ variable "endpoint" {
   }
 }
 
-variable "function" {
+variable "lambda" {
   description = <<-EOT
     The function.
     - package: path of the zip; runtime and architecture must fit it.
@@ -91,86 +91,86 @@ variable "function" {
   nullable = false
 
   validation {
-    condition     = endswith(var.function.package, ".zip")
-    error_message = "function.package must be the path of a .zip file; got \"${var.function.package}\"."
+    condition     = endswith(var.lambda.package, ".zip")
+    error_message = "lambda.package must be the path of a .zip file; got \"${var.lambda.package}\"."
   }
 
   validation {
-    condition     = contains(["python3.11", "python3.12", "python3.13"], var.function.runtime)
-    error_message = "function.runtime must be python3.11, python3.12 or python3.13; got \"${var.function.runtime}\"."
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.lambda.runtime)
+    error_message = "lambda.runtime must be python3.11, python3.12 or python3.13; got \"${var.lambda.runtime}\"."
   }
 
   validation {
-    condition     = contains(["arm64", "x86_64"], var.function.architecture)
-    error_message = "function.architecture must be arm64 or x86_64; got \"${var.function.architecture}\"."
+    condition     = contains(["arm64", "x86_64"], var.lambda.architecture)
+    error_message = "lambda.architecture must be arm64 or x86_64; got \"${var.lambda.architecture}\"."
   }
 
   validation {
-    condition     = var.function.memory_mb >= 128 && var.function.memory_mb <= 10240 && floor(var.function.memory_mb) == var.function.memory_mb
-    error_message = "function.memory_mb must be a whole number from 128 to 10240; got ${var.function.memory_mb}."
+    condition     = var.lambda.memory_mb >= 128 && var.lambda.memory_mb <= 10240 && floor(var.lambda.memory_mb) == var.lambda.memory_mb
+    error_message = "lambda.memory_mb must be a whole number from 128 to 10240; got ${var.lambda.memory_mb}."
   }
 
   validation {
-    condition     = var.function.timeout_seconds >= 1 && var.function.timeout_seconds <= 900 && floor(var.function.timeout_seconds) == var.function.timeout_seconds
-    error_message = "function.timeout_seconds must be a whole number from 1 to 900; got ${var.function.timeout_seconds}."
+    condition     = var.lambda.timeout_seconds >= 1 && var.lambda.timeout_seconds <= 900 && floor(var.lambda.timeout_seconds) == var.lambda.timeout_seconds
+    error_message = "lambda.timeout_seconds must be a whole number from 1 to 900; got ${var.lambda.timeout_seconds}."
   }
 
   validation {
-    condition     = var.function.reserved_concurrency == -1 ? true : var.function.reserved_concurrency >= 50 && var.function.reserved_concurrency <= 100 && floor(var.function.reserved_concurrency) == var.function.reserved_concurrency
-    error_message = "function.reserved_concurrency must be a whole number from 50 to 100, or -1 for none reserved; got ${var.function.reserved_concurrency}."
+    condition     = var.lambda.reserved_concurrency == -1 ? true : var.lambda.reserved_concurrency >= 50 && var.lambda.reserved_concurrency <= 100 && floor(var.lambda.reserved_concurrency) == var.lambda.reserved_concurrency
+    error_message = "lambda.reserved_concurrency must be a whole number from 50 to 100, or -1 for none reserved; got ${var.lambda.reserved_concurrency}."
   }
 
   validation {
-    condition = var.function.provisioned_concurrency == null ? true : (
-      var.function.provisioned_concurrency >= 1 && floor(var.function.provisioned_concurrency) == var.function.provisioned_concurrency
-      && (var.function.reserved_concurrency == -1 ? true : var.function.provisioned_concurrency <= var.function.reserved_concurrency)
+    condition = var.lambda.provisioned_concurrency == null ? true : (
+      var.lambda.provisioned_concurrency >= 1 && floor(var.lambda.provisioned_concurrency) == var.lambda.provisioned_concurrency
+      && (var.lambda.reserved_concurrency == -1 ? true : var.lambda.provisioned_concurrency <= var.lambda.reserved_concurrency)
     )
-    error_message = "function.provisioned_concurrency must be null or a whole number from 1 to function.reserved_concurrency (${var.function.reserved_concurrency}); got ${jsonencode(var.function.provisioned_concurrency)}."
+    error_message = "lambda.provisioned_concurrency must be null or a whole number from 1 to lambda.reserved_concurrency (${var.lambda.reserved_concurrency}); got ${jsonencode(var.lambda.provisioned_concurrency)}."
   }
 
   validation {
-    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.function.log_level)
-    error_message = "function.log_level must be DEBUG, INFO, WARNING or ERROR; got \"${var.function.log_level}\"."
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.lambda.log_level)
+    error_message = "lambda.log_level must be DEBUG, INFO, WARNING or ERROR; got \"${var.lambda.log_level}\"."
   }
 
   validation {
-    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827], var.function.log_retention_days)
-    error_message = "function.log_retention_days must be one of CloudWatch's: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827; got ${var.function.log_retention_days}."
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827], var.lambda.log_retention_days)
+    error_message = "lambda.log_retention_days must be one of CloudWatch's: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827; got ${var.lambda.log_retention_days}."
   }
 
   validation {
-    condition     = var.stage == "local" || !var.function.fetch.allow_http
-    error_message = "function.fetch.allow_http must be false outside the local stage, where pictures come by https only; the stage is \"${var.stage}\"."
+    condition     = var.stage == "local" || !var.lambda.fetch.allow_http
+    error_message = "lambda.fetch.allow_http must be false outside the local stage, where pictures come by https only; the stage is \"${var.stage}\"."
   }
 
   validation {
-    condition     = var.stage == "local" || !var.function.fetch.allow_loopback
-    error_message = "function.fetch.allow_loopback must be false outside the local stage; the stage is \"${var.stage}\"."
+    condition     = var.stage == "local" || !var.lambda.fetch.allow_loopback
+    error_message = "lambda.fetch.allow_loopback must be false outside the local stage; the stage is \"${var.stage}\"."
   }
 
   validation {
-    condition     = var.function.fetch.max_bytes >= 1 && var.function.fetch.max_bytes <= 6291456 && floor(var.function.fetch.max_bytes) == var.function.fetch.max_bytes
-    error_message = "function.fetch.max_bytes must be a whole number from 1 to 6291456, which is what a SageMaker endpoint takes; got ${var.function.fetch.max_bytes}."
+    condition     = var.lambda.fetch.max_bytes >= 1 && var.lambda.fetch.max_bytes <= 6291456 && floor(var.lambda.fetch.max_bytes) == var.lambda.fetch.max_bytes
+    error_message = "lambda.fetch.max_bytes must be a whole number from 1 to 6291456, which is what a SageMaker endpoint takes; got ${var.lambda.fetch.max_bytes}."
   }
 
   validation {
-    condition     = var.function.fetch.timeout_seconds > 0 && var.function.fetch.timeout_seconds < var.function.timeout_seconds
-    error_message = "function.fetch.timeout_seconds must be above 0 and below function.timeout_seconds (${var.function.timeout_seconds}), so that the endpoint still gets its time; got ${var.function.fetch.timeout_seconds}."
+    condition     = var.lambda.fetch.timeout_seconds > 0 && var.lambda.fetch.timeout_seconds < var.lambda.timeout_seconds
+    error_message = "lambda.fetch.timeout_seconds must be above 0 and below lambda.timeout_seconds (${var.lambda.timeout_seconds}), so that the endpoint still gets its time; got ${var.lambda.fetch.timeout_seconds}."
   }
 
   validation {
-    condition     = try(var.function.asynchronous.on_failure_arn, null) == null ? true : can(regex("^arn:[a-z-]+:(sqs|sns):[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.function.asynchronous.on_failure_arn))
-    error_message = "function.asynchronous.on_failure_arn must be null or the ARN of an SQS queue or SNS topic (not a FIFO one, which Lambda refuses); got ${jsonencode(try(var.function.asynchronous.on_failure_arn, null))}."
+    condition     = try(var.lambda.asynchronous.on_failure_arn, null) == null ? true : can(regex("^arn:[a-z-]+:(sqs|sns):[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.lambda.asynchronous.on_failure_arn))
+    error_message = "lambda.asynchronous.on_failure_arn must be null or the ARN of an SQS queue or SNS topic (not a FIFO one, which Lambda refuses); got ${jsonencode(try(var.lambda.asynchronous.on_failure_arn, null))}."
   }
 
   validation {
-    condition     = var.function.asynchronous == null ? true : contains([0, 1, 2], var.function.asynchronous.retries)
-    error_message = "function.asynchronous.retries must be 0, 1 or 2; got ${jsonencode(try(var.function.asynchronous.retries, null))}."
+    condition     = var.lambda.asynchronous == null ? true : contains([0, 1, 2], var.lambda.asynchronous.retries)
+    error_message = "lambda.asynchronous.retries must be 0, 1 or 2; got ${jsonencode(try(var.lambda.asynchronous.retries, null))}."
   }
 
   validation {
-    condition     = var.function.asynchronous == null ? true : var.function.asynchronous.max_event_age_seconds >= 60 && var.function.asynchronous.max_event_age_seconds <= 21600
-    error_message = "function.asynchronous.max_event_age_seconds must be between 60 and 21600; got ${jsonencode(try(var.function.asynchronous.max_event_age_seconds, null))}."
+    condition     = var.lambda.asynchronous == null ? true : var.lambda.asynchronous.max_event_age_seconds >= 60 && var.lambda.asynchronous.max_event_age_seconds <= 21600
+    error_message = "lambda.asynchronous.max_event_age_seconds must be between 60 and 21600; got ${jsonencode(try(var.lambda.asynchronous.max_event_age_seconds, null))}."
   }
 }
 

@@ -39,7 +39,7 @@ run "only_scales_out_by_choice" {
   command = plan
 
   variables {
-    scaling = { disable_scale_in = true }
+    autoscaling = { disable_scale_in = true }
   }
 
   assert {
@@ -52,7 +52,7 @@ run "tracks_requests_in_flight_by_choice" {
   command = plan
 
   variables {
-    scaling = { metric = "SageMakerVariantConcurrentRequestsPerModelHighResolution", target = 3 }
+    autoscaling = { metric = "SageMakerVariantConcurrentRequestsPerModelHighResolution", target = 3 }
   }
 
   assert {
@@ -68,7 +68,7 @@ run "takes_the_module_defaults_for_null" {
   command = plan
 
   variables {
-    scaling = { min_instances = 2, target = null }
+    autoscaling = { min_instances = 2, target = null }
   }
 
   assert {

@@ -50,11 +50,11 @@ run "makes_a_role_for_each_actor" {
   command = plan
 
   assert {
-    condition     = toset(keys(aws_iam_role.actor)) == toset(["endpoint", "training", "training-instance", "lambda", "notebook"])
+    condition     = toset(keys(aws_iam_role.actor)) == toset(["endpoint", "training", "training_instance", "lambda", "notebook"])
     error_message = "Every actor must have a role of its own."
   }
   assert {
-    condition     = alltrue([for actor, role in aws_iam_role.actor : role.name == "kennel-dev-${actor}" && aws_iam_role_policy.actor[actor].role == role.name])
+    condition     = alltrue([for actor, role in aws_iam_role.actor : role.name == "kennel-dev-${replace(actor, "_", "-")}" && aws_iam_role_policy.actor[actor].role == role.name])
     error_message = "Every role must be named from the prefix and have its own policy."
   }
 }
@@ -94,7 +94,7 @@ run "lets_only_the_service_in_for_our_own_account_and_resource" {
     error_message = "SageMaker's roles must be for this account only."
   }
   assert {
-    condition     = jsondecode(aws_iam_role.actor["training-instance"].assume_role_policy).Statement[0].Principal.Service == "ec2.amazonaws.com"
+    condition     = jsondecode(aws_iam_role.actor["training_instance"].assume_role_policy).Statement[0].Principal.Service == "ec2.amazonaws.com"
     error_message = "The training instance's role must be for EC2."
   }
 }
@@ -183,7 +183,7 @@ run "lets_jobs_and_instances_read_the_photos_with_the_policy_of_the_data_bucket"
   command = plan
 
   assert {
-    condition = alltrue([for actor in ["training", "training-instance"] :
+    condition = alltrue([for actor in ["training", "training_instance"] :
       contains([for statement in jsondecode(aws_iam_role_policy.actor[actor].policy).Statement : statement.Sid], "ReadPhotos")
     ])
     error_message = "The data bucket's statement must be merged in."
@@ -200,7 +200,7 @@ run "lets_training_write_to_the_scratch_folder_only" {
   command = plan
 
   assert {
-    condition = alltrue([for actor in ["training", "training-instance"] : toset(flatten([
+    condition = alltrue([for actor in ["training", "training_instance"] : toset(flatten([
       for statement in jsondecode(aws_iam_role_policy.actor[actor].policy).Statement : statement.Resource
       if contains(flatten([statement.Action]), "s3:PutObject")
     ])) == toset(["arn:aws:s3:::kennel-dev-artifacts/training/*"])])
@@ -213,7 +213,7 @@ run "gives_the_training_instance_session_manager_and_no_more_of_systems_manager"
 
   assert {
     condition = toset(flatten([
-      for statement in jsondecode(aws_iam_role_policy.actor["training-instance"].policy).Statement : statement.Action
+      for statement in jsondecode(aws_iam_role_policy.actor["training_instance"].policy).Statement : statement.Action
       if anytrue([for action in flatten([statement.Action]) : startswith(action, "ssm") || startswith(action, "elasticmapreduce")])
       ])) == toset([
       "ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
@@ -222,7 +222,7 @@ run "gives_the_training_instance_session_manager_and_no_more_of_systems_manager"
     error_message = "Only what a session needs may be granted."
   }
   assert {
-    condition     = aws_iam_instance_profile.training_instance[0].role == aws_iam_role.actor["training-instance"].name
+    condition     = aws_iam_instance_profile.training_instance[0].role == aws_iam_role.actor["training_instance"].name
     error_message = "The profile must carry the role."
   }
 }
@@ -231,7 +231,7 @@ run "grants_everything_only_where_aws_knows_no_resources" {
   command = plan
 
   assert {
-    condition = length(setsubtract(flatten([for actor in ["endpoint", "training", "training-instance", "lambda"] : [
+    condition = length(setsubtract(flatten([for actor in ["endpoint", "training", "training_instance", "lambda"] : [
       for statement in jsondecode(aws_iam_role_policy.actor[actor].policy).Statement : statement.Action if contains(flatten([statement.Resource]), "*")
       ]]), [
       "cloudwatch:PutMetricData", "ecr:GetAuthorizationToken",
@@ -264,7 +264,7 @@ run "uses_the_artifact_key_where_there_is_one" {
   }
 
   assert {
-    condition = alltrue([for actor in ["endpoint", "training", "training-instance"] : anytrue([
+    condition = alltrue([for actor in ["endpoint", "training", "training_instance"] : anytrue([
       for statement in jsondecode(aws_iam_role_policy.actor[actor].policy).Statement :
       statement.Sid == "UseArtifactKey" && statement.Resource == "arn:aws:kms:us-east-1:123456789012:key/0123"
     ])])

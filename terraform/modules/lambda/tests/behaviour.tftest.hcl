@@ -5,7 +5,7 @@ variables {
   stage    = "dev"
   role_arn = "arn:aws:iam::123456789012:role/kennel-dev-lambda"
   endpoint = { name = "kennel-dev", aliases = ["p4-dog-breed-classification"] }
-  function = { package = "tests/package.zip" }
+  lambda   = { package = "tests/package.zip" }
 }
 
 run "deploys_the_package_by_its_digest_and_publishes_it" {
@@ -60,8 +60,8 @@ run "lets_the_local_stage_fetch_from_this_machine" {
   command = plan
 
   variables {
-    stage    = "local"
-    function = { package = "tests/package.zip", fetch = { allow_http = true, allow_loopback = true } }
+    stage  = "local"
+    lambda = { package = "tests/package.zip", fetch = { allow_http = true, allow_loopback = true } }
   }
 
   assert {
@@ -86,7 +86,7 @@ run "reserves_none_by_choice" {
   command = plan
 
   variables {
-    function = { package = "tests/package.zip", reserved_concurrency = -1 }
+    lambda = { package = "tests/package.zip", reserved_concurrency = -1 }
   }
 
   assert {
@@ -99,7 +99,7 @@ run "keeps_some_warm_behind_the_alias_by_choice" {
   command = plan
 
   variables {
-    function = { package = "tests/package.zip", provisioned_concurrency = 50 }
+    lambda = { package = "tests/package.zip", provisioned_concurrency = 50 }
   }
 
   assert {
@@ -121,7 +121,7 @@ run "opens_its_url_to_signed_calls_only" {
   command = plan
 
   variables {
-    function = { package = "tests/package.zip", url = true }
+    lambda = { package = "tests/package.zip", url = true }
   }
 
   assert {
@@ -152,8 +152,8 @@ run "goes_into_a_vpc_and_is_traced_by_choice" {
   command = plan
 
   variables {
-    function = { package = "tests/package.zip", tracing = true }
-    vpc      = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+    lambda = { package = "tests/package.zip", tracing = true }
+    vpc    = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
   }
 
   assert {
@@ -166,7 +166,7 @@ run "sends_failed_asynchronous_calls_to_the_queue_by_choice" {
   command = plan
 
   variables {
-    function = {
+    lambda = {
       package      = "tests/package.zip"
       asynchronous = { on_failure_arn = "arn:aws:sqs:us-east-1:123456789012:failed", retries = 0 }
     }
@@ -186,7 +186,7 @@ run "says_so_when_the_package_is_missing" {
   command = plan
 
   variables {
-    function = { package = "tests/missing.zip" }
+    lambda = { package = "tests/missing.zip" }
   }
 
   expect_failures = [aws_lambda_function.this]

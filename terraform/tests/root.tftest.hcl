@@ -1,0 +1,180 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c"] }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+  mock_data "aws_sagemaker_prebuilt_ecr_image" {
+    defaults = {
+      registry_id   = "763104351884"
+      registry_path = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
+    }
+  }
+  mock_data "aws_ssm_parameter" {
+    defaults = { value = "ami-0123456789abcdef0" }
+  }
+}
+
+variables {
+  stage  = "dev"
+  lambda = { package = "modules/lambda/tests/package.zip" }
+}
+
+run "has_no_endpoint_without_a_model" {
+  command = plan
+
+  assert {
+    condition     = length(module.endpoint) == 0 && length(module.autoscaling) == 0 && output.endpoint_name == null && output.model == null && output.autoscaling == null
+    error_message = "Without a model there must be nothing that serves one."
+  }
+
+  assert {
+    condition     = output.lambda_function_name == "kennel-dev-classify" && output.lambda_alias == "live"
+    error_message = "The function must be there before any model."
+  }
+
+  assert {
+    condition     = !contains(keys(output.log_groups), "endpoint")
+    error_message = "There must be no log group without an endpoint."
+  }
+}
+
+run "has_an_endpoint_with_a_model_whose_file_need_not_be_there_to_plan" {
+  command = plan
+
+  variables {
+    model = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000", metrics = { accuracy = 0.94 } }
+  }
+
+  assert {
+    condition     = output.endpoint_name == "kennel-dev" && output.endpoint_variant == "primary"
+    error_message = "The endpoint must be named from the prefix and the stage."
+  }
+
+  assert {
+    condition     = output.model == { name = "dogs", sha256 = "0000000000000000000000000000000000000000000000000000000000000000", metrics = tomap({ accuracy = 0.94 }) }
+    error_message = "The model must be told as it was given."
+  }
+
+  assert {
+    condition     = output.autoscaling.min == 1 && output.autoscaling.max == 4 && output.autoscaling.target == 100
+    error_message = "The endpoint must scale as the replaced workflow did."
+  }
+}
+
+run "serves_with_a_fixed_size_by_choice" {
+  command = plan
+
+  variables {
+    model       = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    autoscaling = null
+    endpoint    = { instance_count = 6 }
+  }
+
+  assert {
+    condition     = length(module.endpoint) == 1 && length(module.autoscaling) == 0 && output.autoscaling == null
+    error_message = "Without autoscaling no limit holds, and none must be claimed."
+  }
+}
+
+run "names_everything_after_prefix_and_stage" {
+  command = plan
+
+  variables {
+    prefix = "hound"
+    stage  = "prod"
+  }
+
+  assert {
+    condition     = output.prefix == "hound-prod" && output.lambda_function_name == "hound-prod-classify" && output.dashboard_name == "hound-prod"
+    error_message = "Names must derive from prefix and stage."
+  }
+}
+
+run "has_neither_instance_nor_notebook_by_default" {
+  command = plan
+
+  assert {
+    condition     = output.training_instance_id == null && output.notebook_name == null
+    error_message = "Both cost money, and must be asked for."
+  }
+
+  assert {
+    condition     = toset(keys(output.roles)) == toset(["lambda", "training"])
+    error_message = "A role without an actor must not exist."
+  }
+}
+
+run "has_an_instance_and_a_notebook_by_choice" {
+  command = plan
+
+  variables {
+    network           = { internet = "nat" }
+    training_instance = {}
+    notebook          = {}
+  }
+
+  assert {
+    condition     = length(module.training_instance) == 1 && output.notebook_name == "kennel-dev"
+    error_message = "Both must be there."
+  }
+
+  assert {
+    condition     = toset(keys(output.roles)) == toset(["lambda", "notebook", "training", "training_instance"])
+    error_message = "Each must have its role."
+  }
+}
+
+run "keeps_earlier_models_in_the_bucket" {
+  command = plan
+
+  variables {
+    model           = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    retained_models = { "1111111111111111111111111111111111111111111111111111111111111111" = "nowhere/older.tar.gz" }
+  }
+
+  assert {
+    condition     = toset(keys(module.storage.archives)) == toset(["0000000000000000000000000000000000000000000000000000000000000000", "1111111111111111111111111111111111111111111111111111111111111111"])
+    error_message = "Both archives must stay."
+  }
+}
+
+run "takes_a_function_into_a_vpc_with_a_way_out" {
+  command = plan
+
+  variables {
+    network = { internet = "nat" }
+    lambda  = { package = "modules/lambda/tests/package.zip", in_vpc = true }
+  }
+
+  assert {
+    condition     = output.lambda_function_name == "kennel-dev-classify"
+    error_message = "A VPC with a way out must do."
+  }
+}
+
+run "plans_what_the_local_stage_sets" {
+  command = plan
+
+  variables {
+    stage    = "local"
+    model    = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    endpoint = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kennel-serving:local" }
+    lambda   = { package = "modules/lambda/tests/package.zip", fetch = { allow_http = true, allow_loopback = true } }
+  }
+
+  assert {
+    condition     = output.endpoint_name == "kennel-local"
+    error_message = "The local stage may fetch from this machine, and has an image of its own."
+  }
+}
