@@ -36,7 +36,8 @@ def create_app(config: Config) -> WSGIApplication:
         except Exception:
             log.exception("%s %s failed", signing_service(environ), operation(environ))
             message = f"The embedded cloud failed at {operation(environ)}; its log has the traceback."
-            return error_response(environ, start_response, 500, "InternalFailure", message)
+            # Not 500, which Terraform's provider tries 25 times: what fails here fails every time.
+            return error_response(environ, start_response, 501, "InternalFailure", message)
         status, headers = answer
         # moto answers 404 with no AWS error in it where no URL or operation of its matches.
         if status.startswith("404") and _is_foreign(headers):

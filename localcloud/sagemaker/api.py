@@ -50,6 +50,12 @@ class SageMaker(SageMakerResponse):
         notebook = self._backend.get_notebook_instance(name)
         return ActionResult({**notebook.to_dict(), **self._backend.notebook_settings[name]})
 
+    def create_notebook_instance_lifecycle_config(self) -> ActionResult:
+        result = super().create_notebook_instance_lifecycle_config()
+        name = self.params["NotebookInstanceLifecycleConfigName"]
+        self._backend.tag_lifecycle_config(name, self.params.get("Tags") or [])
+        return result
+
 
 def _refusal(operation: str) -> Callable[[SageMaker], ActionResult]:
     def refuse(_: SageMaker) -> ActionResult:

@@ -215,6 +215,10 @@ class Backend(SageMakerModelBackend):
 
     # Tags
 
+    def tag_lifecycle_config(self, name: str, tags: list[dict[str, str]]) -> None:
+        """moto drops the tags of a notebook's lifecycle configuration, and fails where they are asked for."""
+        vars(self.notebook_instance_lifecycle_configurations[name])["tags"] = list(tags)
+
     def _get_resource_from_arn(self, arn: str) -> Any:
         kind, _, name = arn.split(":")[-1].partition("/")
         try:

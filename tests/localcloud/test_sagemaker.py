@@ -647,3 +647,26 @@ def test_no_instance_outlives_a_killed_cloud(
             time.sleep(0.01)
     finally:
         control.stop(tmp_path)
+
+
+def test_a_notebook_s_settings_and_tags_are_kept(client: Client) -> None:
+    sagemaker = client("sagemaker")
+    tags = [{"Key": "stage", "Value": "test"}]
+    arn = sagemaker.create_notebook_instance_lifecycle_config(
+        NotebookInstanceLifecycleConfigName="stop", OnStart=[{"Content": ""}], Tags=tags
+    )["NotebookInstanceLifecycleConfigArn"]
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == tags
+    sagemaker.create_notebook_instance(
+        NotebookInstanceName="book",
+        InstanceType="ml.t3.medium",
+        RoleArn=ROLE,
+        PlatformIdentifier="notebook-al2023-v1",
+        InstanceMetadataServiceConfiguration={"MinimumInstanceMetadataServiceVersion": "2"},
+        Tags=tags,
+    )
+    answer = sagemaker.describe_notebook_instance(NotebookInstanceName="book")
+    assert answer["PlatformIdentifier"] == "notebook-al2023-v1"
+    assert answer["InstanceMetadataServiceConfiguration"] == {"MinimumInstanceMetadataServiceVersion": "2"}
+    arn = answer["NotebookInstanceArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "stage", "Value": "new"}])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "stage", "Value": "new"}]
