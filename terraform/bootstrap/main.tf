@@ -14,6 +14,8 @@ resource "aws_s3_bucket" "state" {
 module "state_bucket" {
   source = "../modules/private_bucket"
 
-  bucket          = { id = aws_s3_bucket.state.id, arn = aws_s3_bucket.state.arn }
-  noncurrent_days = 365
+  bucket = { id = aws_s3_bucket.state.id, arn = aws_s3_bucket.state.arn }
+  # Nothing expires: each version of the state is small, and any may be the last good one. The first command in a new
+  # account is also a minute faster, for that is how long the provider watches a lifecycle configuration.
+  abort_upload_days = null
 }

@@ -40,16 +40,22 @@ resource "aws_s3_bucket_versioning" "this" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
+  count = var.abort_upload_days != null || var.noncurrent_days != null || length(var.expirations) > 0 ? 1 : 0
+
   bucket = var.bucket.id
 
-  rule {
-    id     = "abort-unfinished-uploads"
-    status = "Enabled"
+  dynamic "rule" {
+    for_each = var.abort_upload_days == null ? [] : [var.abort_upload_days]
 
-    filter {}
+    content {
+      id     = "abort-unfinished-uploads"
+      status = "Enabled"
 
-    abort_incomplete_multipart_upload {
-      days_after_initiation = 7
+      filter {}
+
+      abort_incomplete_multipart_upload {
+        days_after_initiation = rule.value
+      }
     }
   }
 

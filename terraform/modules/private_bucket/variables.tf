@@ -18,6 +18,17 @@ variable "kms_key_arn" {
   }
 }
 
+variable "abort_upload_days" {
+  description = "Days until the parts of an upload that nobody finished go; null: never. With nothing that expires there is no lifecycle configuration."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.abort_upload_days == null || try(var.abort_upload_days >= 1 && floor(var.abort_upload_days) == var.abort_upload_days, false)
+    error_message = "abort_upload_days must be a whole number of at least 1, or null; got ${coalesce(var.abort_upload_days, 0)}."
+  }
+}
+
 variable "noncurrent_days" {
   description = "Days until a replaced or deleted object is gone for good; null: never."
   type        = number

@@ -11,11 +11,13 @@ resource "aws_s3_bucket" "artifacts" {
 module "artifact_bucket" {
   source = "../private_bucket"
 
-  bucket          = { id = aws_s3_bucket.artifacts.id, arn = aws_s3_bucket.artifacts.arn }
-  kms_key_arn     = var.artifacts.kms_key_arn
-  noncurrent_days = var.artifacts.noncurrent_days
+  bucket            = { id = aws_s3_bucket.artifacts.id, arn = aws_s3_bucket.artifacts.arn }
+  kms_key_arn       = var.artifacts.kms_key_arn
+  abort_upload_days = var.artifacts.lifecycle_rules ? 7 : null
+  noncurrent_days   = var.artifacts.lifecycle_rules ? var.artifacts.noncurrent_days : null
   expirations = {
-    expire-scratch = { prefix = var.artifacts.scratch_prefix, days = var.artifacts.scratch_days }
+    for rule in ["expire-scratch"] : rule => { prefix = var.artifacts.scratch_prefix, days = var.artifacts.scratch_days }
+    if var.artifacts.lifecycle_rules
   }
 }
 

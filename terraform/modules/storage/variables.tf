@@ -14,12 +14,15 @@ variable "artifacts" {
     The artifact bucket: model archives (models/), the wheelhouse (wheelhouse/), jobs' scratch files.
     - kms_key_arn: encrypt with this KMS key; null: with S3's own keys.
     - force_destroy: let a destroy delete what is in the bucket. For the local stage; elsewhere `destroy` purges explicitly.
+    - lifecycle_rules: whether anything below expires, and unfinished uploads with it. The provider watches new rules for
+      55 seconds; the local stage, which nobody keeps for days, can do without.
     - noncurrent_days: days until a replaced or deleted object is gone for good.
     - scratch_prefix, scratch_days: where jobs leave what nobody needs for long, and the days until it goes.
   EOT
   type = object({
     kms_key_arn     = optional(string)
     force_destroy   = optional(bool, false)
+    lifecycle_rules = optional(bool, true)
     noncurrent_days = optional(number, 30)
     scratch_prefix  = optional(string, "training/")
     scratch_days    = optional(number, 14)

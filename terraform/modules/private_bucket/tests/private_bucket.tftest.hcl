@@ -80,7 +80,7 @@ run "nothing_but_unfinished_uploads_expires_by_default" {
   command = apply
 
   assert {
-    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.id] == ["abort-unfinished-uploads"]
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this[0].rule : rule.id] == ["abort-unfinished-uploads"]
     error_message = "Something expires that nobody asked to."
   }
 }
@@ -94,12 +94,25 @@ run "old_versions_and_named_folders_expire_by_choice" {
   }
 
   assert {
-    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.id] == ["abort-unfinished-uploads", "expire-noncurrent-versions", "expire-scratch"]
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this[0].rule : rule.id] == ["abort-unfinished-uploads", "expire-noncurrent-versions", "expire-scratch"]
     error_message = "A lifecycle rule is missing."
   }
 
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.this.rule[2].filter[0].prefix == "training/" && aws_s3_bucket_lifecycle_configuration.this.rule[2].expiration[0].days == 14
+    condition     = aws_s3_bucket_lifecycle_configuration.this[0].rule[2].filter[0].prefix == "training/" && aws_s3_bucket_lifecycle_configuration.this[0].rule[2].expiration[0].days == 14
     error_message = "The scratch folder does not expire after 14 days."
+  }
+}
+
+run "with_nothing_that_expires_there_is_no_lifecycle_configuration" {
+  command = apply
+
+  variables {
+    abort_upload_days = null
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.this) == 0
+    error_message = "There is a lifecycle configuration without rules, which S3 refuses."
   }
 }

@@ -49,3 +49,13 @@ run "an_expiry_after_no_days_is_refused" {
 
   expect_failures = [var.expirations]
 }
+
+run "uploads_that_are_aborted_at_once_are_refused" {
+  command = plan
+
+  variables {
+    abort_upload_days = 0
+  }
+
+  expect_failures = [var.abort_upload_days]
+}
