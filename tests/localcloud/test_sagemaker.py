@@ -653,7 +653,7 @@ def test_a_notebook_s_settings_and_tags_are_kept(client: Client) -> None:
     sagemaker = client("sagemaker")
     tags = [{"Key": "stage", "Value": "test"}]
     arn = sagemaker.create_notebook_instance_lifecycle_config(
-        NotebookInstanceLifecycleConfigName="stop", OnStart=[{"Content": ""}], Tags=tags
+        NotebookInstanceLifecycleConfigName="stop", OnStart=[{"Content": "ZWNobw=="}], Tags=tags
     )["NotebookInstanceLifecycleConfigArn"]
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == tags
     sagemaker.create_notebook_instance(
