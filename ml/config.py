@@ -79,8 +79,9 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     def portable(self) -> dict[str, Any]:
-        """As `to_dict`, with local paths cut to their names: an archive tells nothing of the machine."""
+        """What makes the model, and nothing of the machine: local paths are cut to their names."""
         settings = self.to_dict()
+        del settings["cache_limit_gib"]
         if self.data is not None and not self.data.startswith("s3://"):
             settings["data"] = Path(self.data).name
         if self.weights not in ("packaged", "imagenet"):

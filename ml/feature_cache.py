@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from safetensors import safe_open
 from safetensors.numpy import load, save
 
 SHARD_ROWS = 256
+_WRITING = 3600  # seconds, after which a file aside is what a killed run left
 Features = NDArray[np.float32]  # [D], of one image
 
 
@@ -66,6 +68,8 @@ class FeatureCache:
         for path in self.folder.glob("*/*"):
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
+                if path.name.startswith(".") and time.time() - status.st_mtime < _WRITING:
+                    continue
                 shards.append((status.st_mtime_ns, status.st_size, path))
         total = sum(size for _, size, _ in shards)
         freed = 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import collections
+import copy
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType
@@ -23,6 +23,7 @@ from ml.data import Sample
 from ml.errors import KennelError
 from ml.feature_cache import SHARD_ROWS, FeatureCache, Features
 from ml.serving import images, preprocessing
+from ml.serving.engine import cpu_count
 from ml.serving.images import ImageError
 from ml.weights import LoadedBackbone
 
@@ -93,7 +94,7 @@ def _source_digest(module: ModuleType) -> str:
 
 def _decoded(samples: Sequence[Sample], backbone: LoadedBackbone) -> Iterator[tuple[str, Pixels]]:
     """Decodes ahead of the backbone, and only so far ahead that memory stays bounded."""
-    workers = os.cpu_count() or 1
+    workers = cpu_count()
     ahead: collections.deque[tuple[str, Future[Pixels]]] = collections.deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         try:
@@ -143,7 +144,7 @@ class OpenVinoExtractor:
     def __init__(self, backbone: LoadedBackbone) -> None:
         import openvino as ov
 
-        cores = os.cpu_count() or 1
+        cores = cpu_count()
         size = backbone.preprocessing.crop
         core = ov.Core()
         settings = {
@@ -180,7 +181,7 @@ class TorchExtractor:
     def __init__(self, backbone: LoadedBackbone) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._batch = CUDA_BATCH if self._device.type == "cuda" else 1
-        self._module = backbone.module.to(self._device)
+        self._module = copy.deepcopy(backbone.module).to(self._device)  # `to` moves in place
 
     @staticmethod
     def describe() -> str:

@@ -196,7 +196,7 @@ def _run_folder(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
 
 def _sweep(runs_dir: Path) -> None:
     """Removes what killed runs left."""
-    for folder in runs_dir.glob(".*.partial"):
+    for folder in runs_dir.glob(".*-*.[0-9]*.partial"):
         try:
             os.kill(int(folder.name.split(".")[2]), 0)
         except ProcessLookupError:

@@ -8,6 +8,7 @@ import pickle
 import socket
 import urllib.parse
 import urllib.request
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def _imagenet(name: str) -> dict[str, torch.Tensor]:
         raise _unsafe(name) from error
     except (OSError, RuntimeError) as error:  # urllib's, requests' and the hub's errors are all OSErrors
         raise WeightsError(
-            f"weights=imagenet downloads the weights of {name}, which needs a network",
+            f"weights=imagenet downloads the weights of {name}, which must exist and needs a network",
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
             offline_choice,
         ) from error
@@ -174,10 +175,13 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
 
 def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # That it may not read another pickle protocol; if it does not, that is an error below.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _unsafe(path.name) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file makes the reader raise whatever it runs into
         raise WeightsError(
             "A checkpoint must be whole", f"{path.name}: {type(error).__name__}", "download or write it anew"
         ) from error
@@ -261,29 +265,28 @@ def _preprocessing(name: str, module: nn.Module) -> Preprocessing:
 
         told: dict[str, Any] = timm.data.resolve_model_data_config(module)  # type: ignore[no-untyped-call]
         channels, height, crop = told["input_size"]
-        if channels != 3 or height != crop:
+        if (channels, height) != (3, crop):
             raise WeightsError(
                 "A backbone must take square colour images",
                 f"{name} takes {told['input_size']}",
-                "choose another",
+                "choose another backbone",
             )
-        return Preprocessing(
-            resize=int(crop / told["crop_pct"]),
-            crop=crop,
-            interpolation=told["interpolation"],
-            mean=tuple(told["mean"]),
-            std=tuple(told["std"]),
-        )
-    import torchvision
+        resize, interpolation = int(crop / told["crop_pct"]), told["interpolation"]
+        mean, std = told["mean"], told["std"]
+    else:
+        import torchvision
 
-    preset = torchvision.models.get_model_weights(model).DEFAULT.transforms()
-    return Preprocessing(
-        resize=preset.resize_size[0],
-        crop=preset.crop_size[0],
-        interpolation=preset.interpolation.value,
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-    )
+        preset = torchvision.models.get_model_weights(model).DEFAULT.transforms()
+        resize, crop, interpolation = preset.resize_size[0], preset.crop_size[0], preset.interpolation.value
+        mean, std = preset.mean, preset.std
+    try:
+        return Preprocessing(resize, crop, interpolation, tuple(mean), tuple(std))
+    except ValueError as error:
+        raise WeightsError(
+            "A backbone must take images that can be made for it",
+            f"{name}: {error}",
+            "choose another backbone",
+        ) from error
 
 
 def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
