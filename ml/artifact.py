@@ -18,11 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
-from ml import ir
 from ml.errors import KennelError
-from ml.serving import network
 
 FORMAT = 1
 ARCHIVE = "model.tar.gz"
@@ -71,6 +67,11 @@ class ArtifactError(KennelError):
 
 def build(run_dir: Path) -> tuple[Path, str]:
     """Packs `run_dir`/model.tar.gz out of the run's manifest, weights and golden image; path and SHA-256."""
+    from safetensors.torch import load_file  # here: who only reads an archive need not wait for torch
+
+    from ml import ir
+    from ml.serving import network
+
     manifest = json.loads((run_dir / MANIFEST).read_text("utf-8"))
     if not ir.available():
         raise ArtifactError("Packing needs OpenVINO", "it is not installed", "pip install openvino")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from ml.data.dataset import Sample
 from ml.data.files import building
@@ -24,6 +23,8 @@ def write_digits(folder: Path, *, seed: int) -> Path:
 
     1,797 images; UCI Optical Recognition of Handwritten Digits, 8 × 8 pixels of 0 … 16 each.
     """
+    from sklearn.datasets import load_digits  # here, since it takes a second that most tasks need not pay
+
     target = folder / f"format{_FORMAT}-seed{seed}"
     with building(target) as part:
         if part is not None:
