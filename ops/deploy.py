@@ -87,7 +87,7 @@ class Deployment:
         arguments = self._variables(model, outputs)
         with Progress("plan") as progress:
             has_changes = self.terraform.plan(self.plan_file, arguments, progress.on_event)
-        changes = plan_summary.changes(self.terraform.show(self.plan_file))
+        changes = plan_summary.changes(self.terraform.show(self.plan_file)) if has_changes else []
         planned = Planned(
             has_changes, plan_summary.text(changes, deployed, model), plan_summary.counts(changes)
         )

@@ -107,6 +107,9 @@ def _function_concurrency(stage: Stage) -> Iterator[Finding]:
     limits = stage.client("lambda").get_account_settings()["AccountLimit"]
     limit, free = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
     declared = (value_of("lambda", stage.variables_file) or {}).get("reserved_concurrency", LAMBDA_RESERVED)
+    if declared == -1:
+        yield Finding("function concurrency", "ok", f"{limit} in the account; the function reserves none")
+        return
     text = f"{limit} in the account, {free} not reserved; the function reserves {declared}"
     if limit < declared + LAMBDA_UNRESERVED:
         remedy = (

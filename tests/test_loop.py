@@ -131,7 +131,7 @@ def test_the_replaced_workflows_event_is_answered_through_boto3(project: Project
     inner = json.dumps({"image": image})
     for request in (inner, json.dumps(inner)):
         event = {"endpoint_name": LEGACY_NAME, "request_dict": request}
-        answer = project.client("lambda").invoke(FunctionName="kennel-local", Payload=json.dumps(event))
+        answer = project.client("lambda").invoke(FunctionName="kennel-local-classify", Payload=json.dumps(event))
         assert json.loads(answer["Payload"].read()) == [7]
 
 
