@@ -32,15 +32,10 @@ def replace_responses(urls: ModuleType, new: type[Any]) -> None:
             urls.url_paths[path] = getattr(new, handler.__name__)
 
 
-def replace_backend(
-    backends: BackendDict[Any], new: type[BaseBackend], urls: ModuleType | None = None
-) -> None:
+def replace_backend(backends: BackendDict[Any], new: type[BaseBackend], urls: ModuleType) -> None:
     """Let accounts and regions of a moto `BackendDict` be instances of `new`.
 
     moto looks for a service's URLs beside the module of its backend class; `new` lives elsewhere.
     """
-    if urls is None:
-        service, _, _ = backends.backend.__module__.rpartition(".")
-        urls = import_module(f"{service}.urls")
     new._url_module = urls  # type: ignore[method-assign, assignment]
     backends.backend = new

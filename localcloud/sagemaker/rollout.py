@@ -1,7 +1,11 @@
-"""How traffic moves from the old fleet to the new one: UpdateEndpoint's DeploymentConfig."""
+"""How traffic moves from the old fleet to the new one: UpdateEndpoint's DeploymentConfig.
+
+Alarms count with the state that they have: moto changes it only through SetAlarmState, and evaluates no metrics.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +33,7 @@ class Rollout:
         routing = policy.get("TrafficRoutingConfiguration", _AT_ONCE)
         self._interval = float(routing["WaitIntervalInSeconds"])
         self._shares = _shares(routing, fleet_size)
+        self._time_limit = float(policy.get("MaximumExecutionTimeoutInSeconds", math.inf))
         self.termination_wait = float(policy.get("TerminationWaitInSeconds", 0))
         self._cloudwatch = cloudwatch_backends[account_id][region]
         alarms = config.get("AutoRollbackConfiguration", {}).get("Alarms", [])
@@ -40,7 +45,13 @@ class Rollout:
     def run(self, share: Callable[[float], None], closing: threading.Event) -> None:
         """Shift traffic in steps, each followed by its baking time; RolloutError when an alarm goes off."""
         self._check_alarms()
+        deadline = time.monotonic() + self._time_limit
         for step in self._shares:
+            if time.monotonic() > deadline:
+                raise RolloutError(
+                    f"The deployment took longer than {self._time_limit:.0f} s. The endpoint was rolled back to its "
+                    "previous configuration."
+                )
             share(step)
             baked = time.monotonic() + self._interval
             while time.monotonic() < baked:
