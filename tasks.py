@@ -17,7 +17,7 @@ from localcloud.errors import CloudError
 from ml.errors import KennelError
 from ops import doctor as doctors
 from ops import predict as predictions
-from ops import training
+from ops import reference, training
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
 from ops.live import Report, look
@@ -260,6 +260,13 @@ def check(context: Context) -> None:
     raise Exit(code=run_checks())
 
 
+@kennel_task()
+def docs(context: Context) -> None:
+    """Write docs/terraform.md out of the Terraform files."""
+    reference.PAGE.write_text(reference.page())
+    print(shown(reference.PAGE))
+
+
 @kennel_task(name="start")
 def cloud_start(context: Context) -> None:
     """Start the embedded cloud in the background."""
@@ -316,5 +323,5 @@ def confirm(question: str) -> None:
         raise Exit("Nothing was changed.", code=1)
 
 
-namespace = Collection(up, train, evaluate, plan, apply, predict, status, destroy, doctor, test, check)
+namespace = Collection(up, train, evaluate, plan, apply, predict, status, destroy, doctor, test, check, docs)
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 import tasks
-from ops import bootstrap, settings
+from ops import bootstrap, reference, settings
 from ops.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -64,3 +64,7 @@ def test_every_task_and_every_flag_is_explained() -> None:
         task = tasks.namespace[name]
         flags = {flag.replace("_", "-") for flag in inspect.signature(task.body).parameters} - {"context"}
         assert flags == set(task.help), name
+
+
+def test_the_terraform_reference_is_current() -> None:
+    assert reference.PAGE.read_text() == reference.page(), "run ./inv docs"
