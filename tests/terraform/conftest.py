@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops import provider_mirror
-from ops.paths import TERRAFORM, WORK
+from ops.paths import ROOT, TERRAFORM, WORK
 from ops.terraform import cli_environment
 
 Initialize = Callable[[Path], dict[str, str]]
@@ -18,7 +18,9 @@ Initialize = Callable[[Path], dict[str, str]]
 
 @pytest.fixture(scope="session")
 def initialize() -> Initialize:
-    """Runs `terraform init` in a directory; returns the environment for further commands there.
+    """Runs `terraform init` in a directory, without its backend unless a backend_override.tf gives it one of its own.
+
+    Returns the environment for further commands there.
 
     Without a mirror the provider (700 MB) comes from the registry, once for all directories.
     """
@@ -37,10 +39,12 @@ def initialize() -> Initialize:
         base["TF_PLUGIN_CACHE_DIR"] = str(cache)
 
     def run(directory: Path) -> dict[str, str]:
-        data = WORK / "terraform-tests" / directory.relative_to(TERRAFORM.parent)
+        ours = directory.is_relative_to(TERRAFORM)
+        data = WORK / "terraform-tests" / directory.relative_to(ROOT) if ours else directory / ".terraform"
         environment = {**base, "TF_DATA_DIR": str(data)}
+        backend = [] if (directory / "backend_override.tf").exists() else ["-backend=false"]
         done = subprocess.run(
-            ["terraform", "init", "-input=false", "-backend=false"],
+            ["terraform", "init", "-input=false", *backend],
             cwd=directory, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,104 @@
+"""The root with every part that is off by default: applied to an embedded cloud, planned again, destroyed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from localcloud import control
+from ops import lambda_package
+from ops.paths import LAMBDA_SOURCE, TERRAFORM
+
+pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.terraform]
+
+EVERYTHING = {
+    "network": {
+        "internet": "nat",
+        "availability_zones": 3,
+        "interface_endpoints": ["ecr.dkr", "ssm", "ssmmessages"],
+        "amazon_linux_repositories": True,
+    },
+    "data_bucket": {
+        "mode": "external",
+        "name": "photos",
+        "account_id": "210987654321",
+        "key_prefix": "dogImages/",
+        "kms_key_arn": "arn:aws:kms:us-east-1:210987654321:key/0a1b",
+    },
+    "training_instance": {},
+    "notebook": {"idle_stop_minutes": 60},
+}
+
+
+class Root:
+    """A copy of the root module, with its state in a file, on a cloud of its own."""
+
+    def __init__(self, directory: Path, environment: dict[str, str], cloud: control.CloudInfo) -> None:
+        self.directory = directory
+        self.cloud = cloud
+        self.environment = environment | {
+            "AWS_ENDPOINT_URL": cloud.endpoint_url,
+            "AWS_DEFAULT_REGION": cloud.region,
+        }
+
+    def terraform(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["terraform", *arguments],
+            cwd=self.directory, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.cloud.endpoint_url, region_name=self.cloud.region,
+            aws_access_key_id="none", aws_secret_access_key="none",
+        )  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path: Path, initialize: Callable[[Path], dict[str, str]]) -> Iterator[Root]:
+    directory = tmp_path / "terraform"
+    shutil.copytree(TERRAFORM, directory, ignore=shutil.ignore_patterns(".terraform", "*.model.tfvars.json"))
+    (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    lambda_package.build(LAMBDA_SOURCE, tmp_path / "lambda.zip")
+    values = EVERYTHING | {
+        "stage": "local",
+        "artifacts": {"force_destroy": True},
+        "lambda": {"package": "../lambda.zip"},
+    }
+    (directory / "everything.auto.tfvars.json").write_text(json.dumps(values))
+    cloud = control.start(tmp_path / "cloud", lifetime=600)
+    try:
+        yield Root(directory, initialize(directory), cloud)
+    finally:
+        control.stop(tmp_path / "cloud")
+
+
+def test_everything_applies_settles_and_goes(root: Root) -> None:
+    applied = root.terraform("apply", "-input=false", "-auto-approve")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+
+    again = root.terraform("plan", "-input=false", "-detailed-exitcode")
+    assert again.returncode == 0, again.stdout + again.stderr
+
+    outputs = {
+        name: output["value"] for name, output in json.loads(root.terraform("output", "-json").stdout).items()
+    }
+    readers = {s["Principal"]["AWS"] for s in json.loads(outputs["data_bucket_policy"])["Statement"]}
+    roles = {role["Arn"] for role in root.client("iam").list_roles()["Roles"]}
+    assert readers
+    assert readers <= roles  # S3 refuses a policy for principals that there are not
+
+    destroyed = root.terraform("destroy", "-input=false", "-auto-approve")
+    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+    ec2 = root.client("ec2")
+    assert [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
+    assert ec2.describe_addresses()["Addresses"] == []
+    assert root.client("s3").list_buckets()["Buckets"] == []
+    assert root.client("sagemaker").list_notebook_instances()["NotebookInstances"] == []
