@@ -139,10 +139,7 @@ class Deployment:
                 terraform.apply(self.plan_file, progress.on_event)
             finally:
                 self.discard()
-                if (
-                    self.stage.is_running
-                ):  # Terraform ended by itself and has stored its state, be it of a failure
-                    marker.clear()
+        marker.clear()  # one that failed leaves it: the next command looks whether all that was made is recorded
         return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
 
     def destroy(self, *, keep_state: bool) -> list[Found]:

@@ -1,8 +1,8 @@
 """Makes the next command come right after one that was killed.
 
-An apply leaves a marker while it is at work. Where the marker is found again, the apply was killed: what it made
-and could not store in the state is removed, a lock that its death left behind is taken away, and the next plan
-starts from what the state says. Where the embedded cloud itself was killed, everything in it is gone, the state
+An apply leaves a marker until it has succeeded. Where the marker is found again, the apply failed or was killed:
+what it made and could not store in the state is removed, a lock that its death left behind is taken away, and the
+next plan starts from what the state says. Where the embedded cloud itself was killed, everything in it is gone, the state
 among it: the marker then only tells so.
 """
 
@@ -53,7 +53,7 @@ def recover(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> list
     interrupted = marker.read()
     if interrupted is None:
         return notes
-    began = f"An apply that began at {interrupted['started']} was interrupted."
+    began = f"An apply that began at {interrupted['started']} did not finish."
     if interrupted["identity"] != cloud_identity:
         marker.clear()
         return [
@@ -63,7 +63,7 @@ def recover(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> list
     known = terraform.addresses()
     if len(known) < len(interrupted["known"]) // 2:
         raise KennelError(
-            "After an interrupted apply the state holds at least what it held before.",
+            "After an apply that did not finish, the state holds at least what it held before.",
             f"{len(known)} resources now, {len(interrupted['known'])} then",
             "Restore the state's last good version in its bucket (it is versioned), then run the same command again.",
         )
@@ -71,12 +71,14 @@ def recover(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> list
     left = sweeper.remove(orphans)
     if left:
         raise KennelError(
-            "What an interrupted apply made is removed before the next plan.",
+            "What an unfinished apply made is removed before the next plan.",
             ", ".join(str(found) for found in left),
             "Remove it by hand, then run the same command again.",
         )
     marker.clear()
-    return [*notes, began, f"Removed what it had made and not recorded: {summary(orphans) or 'nothing'}."]
+    if not orphans:
+        return [*notes, f"{began} Everything that it had made is recorded in the state."]
+    return [*notes, f"{began} Removed what it had made and not recorded: {summary(orphans)}."]
 
 
 def refuse_when_at_work(terraform: Terraform) -> None:

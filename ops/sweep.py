@@ -14,6 +14,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ml.errors import KennelError
+from ops.live import wait_until_stable
 from ops.stage import Stage
 
 TAG = "kennel:stage"
@@ -65,8 +67,22 @@ class Sweeper:
         return name == self.prefix or name.startswith(f"{self.prefix}-")
 
     def find(self) -> list[Found]:
-        """Return all that is ours, in the order in which it can be removed."""
-        return [Found(kind, name) for kind, (listing, _) in KINDS.items() for name in listing(self)]
+        """Return all that is ours, in the order in which it can be removed.
+
+        Raises:
+            KennelError: the credentials may not list something.
+        """
+        found: list[Found] = []
+        for kind, (listing, _) in KINDS.items():
+            try:
+                found += [Found(kind, name) for name in listing(self)]
+            except ClientError as error:
+                raise KennelError(
+                    "A sweep lists everything that could be left.",
+                    f"{kind}: {error}",
+                    "Use credentials that may list it, then run the same command again.",
+                ) from error
+        return found
 
     def remove(self, found: list[Found]) -> list[Found]:
         """Remove what was found; return what resisted until the deadline."""
@@ -132,6 +148,7 @@ def _deregister(sweeper: Sweeper, resource: str) -> object:
 
 
 def _delete_endpoint(sweeper: Sweeper, name: str) -> object:
+    wait_until_stable(sweeper.stage, name)  # one that is being made or updated cannot be deleted
     client = sweeper.client("sagemaker")
     client.delete_endpoint(EndpointName=name)
     return client.get_waiter("endpoint_deleted").wait(

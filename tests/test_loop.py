@@ -131,7 +131,9 @@ def test_the_replaced_workflows_event_is_answered_through_boto3(project: Project
     inner = json.dumps({"image": image})
     for request in (inner, json.dumps(inner)):
         event = {"endpoint_name": LEGACY_NAME, "request_dict": request}
-        answer = project.client("lambda").invoke(FunctionName="kennel-local-classify", Payload=json.dumps(event))
+        answer = project.client("lambda").invoke(
+            FunctionName="kennel-local-classify", Payload=json.dumps(event)
+        )
         assert json.loads(answer["Payload"].read()) == [7]
 
 
@@ -194,7 +196,8 @@ def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(project: Pro
     again = project.start("apply", "--yes")
     out, errors = again.communicate(timeout=DEADLINE)
     assert again.returncode == 0, errors
-    assert "was interrupted" in errors
+    assert "did not finish. Removed what it had made and not recorded" in errors
+    assert "Released the state lock" in errors
     assert "golden photo   answered right" in out
 
 
