@@ -2,8 +2,8 @@
 
 An apply leaves a marker until it has succeeded. Where the marker is found again, the apply failed or was killed:
 what it made and could not store in the state is removed, a lock that its death left behind is taken away, and the
-next plan starts from what the state says. Where the embedded cloud itself was killed, everything in it is gone, the state
-among it: the marker then only tells so.
+next plan starts from what the state says. Where the embedded cloud itself was killed, everything in it is gone, the
+state among it: the marker then only tells so.
 """
 
 from __future__ import annotations
