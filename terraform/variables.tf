@@ -105,6 +105,7 @@ variable "artifacts" {
   type = object({
     kms_key_arn     = optional(string)
     force_destroy   = optional(bool)
+    lifecycle_rules = optional(bool)
     noncurrent_days = optional(number)
     scratch_prefix  = optional(string)
     scratch_days    = optional(number)

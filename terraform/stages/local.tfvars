@@ -24,7 +24,9 @@ lambda = {
   }
 }
 
-# The state vanishes with the cloud, and so may the artifacts.
+# The state vanishes with the cloud, and so may the artifacts. Nothing grows old here, and the provider watches new lifecycle
+# rules for a minute.
 artifacts = {
-  force_destroy = true
+  force_destroy   = true
+  lifecycle_rules = false
 }
