@@ -108,7 +108,11 @@ def train(config: TrainConfig, *, runs_dir: Path, work_dir: Path, progress: bool
         with clock.step("proof"):
             artifact.verify(archive)
         with clock.step("report"):
-            _write_report(folder / "report.html", run_dir.name, config, dataset, head, logits, evaluation)
+            subject = (
+                "Handwritten digits" if config.data is None else config.data.rstrip("/").rpartition("/")[2]
+            )
+            title = f"{subject}, run {run_dir.name}"
+            _write_report(folder / "report.html", title, config, dataset, head, logits, evaluation)
         _write_json(
             folder / "metrics.json",
             {

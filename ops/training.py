@@ -16,7 +16,7 @@ from ops import artifacts
 from ops.paths import RUNS, WORK
 from ops.stage import Stage
 
-RELEASED_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error")
+RELEASED_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
 
 
 @dataclass(frozen=True)
