@@ -1,4 +1,4 @@
-"""Shows on stderr how far Terraform is: a bar on a terminal, a line now and then in a log."""
+"""Shows on stderr how far Terraform is: a bar, where that is a terminal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
-
-LOG_INTERVAL = 10  # seconds between two lines where stderr is not a terminal
 
 
 class Progress:
@@ -20,9 +18,9 @@ class Progress:
             total=total,
             desc=command,
             file=sys.stderr,
-            mininterval=0.1 if sys.stderr.isatty() else LOG_INTERVAL,
             ncols=79,
             leave=False,
+            disable=None,  # where stderr is no terminal
             bar_format="{desc}: {n_fmt}/{total_fmt} resources [{elapsed}]{postfix}",
         )
 
@@ -38,6 +36,6 @@ class Progress:
         if kind == "change_summary" and event["changes"]["operation"] == "plan":
             self._bar.total = sum(event["changes"][action] for action in ("add", "change", "remove"))
         elif kind in {"apply_start", "apply_progress", "refresh_start"}:
-            self._bar.set_postfix_str(event["hook"]["resource"]["addr"][-40:], refresh=sys.stderr.isatty())
+            self._bar.set_postfix_str(event["hook"]["resource"]["addr"][-40:])
         elif kind == self._counted:
             self._bar.update(1)
