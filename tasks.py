@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from invoke import Collection, Context, Exit, task
 
 from localcloud import control
@@ -17,7 +18,7 @@ from localcloud.errors import CloudError
 from ml.errors import KennelError
 from ops import doctor as doctors
 from ops import predict as predictions
-from ops import reference, training
+from ops import reference, terraform, training
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
 from ops.live import Report, look
@@ -59,6 +60,12 @@ def errors_shown() -> Iterator[None]:
         yield
     except (KennelError, CloudError) as error:
         raise Exit(f"\nerror: {error}", code=1) from None
+    except (BotoCoreError, ClientError) as error:
+        raise Exit(
+            f"\nerror: The cloud did not answer as it should.\nReceived: {error}\n"
+            "Remedy: ./inv doctor tells what is missing; then run the same command again.",
+            code=1,
+        ) from None
     except KeyboardInterrupt:
         raise Exit("\nInterrupted. Nothing is lost: the same command goes on from here.", code=130) from None
 
@@ -88,15 +95,17 @@ def up(context: Context, stage: str | None = None, data: str | None = None) -> N
             chosen.name,
             "./inv train, ./inv plan, ./inv apply, each with --stage.",
         )
+    terraform.version()
     step("train")
     run = training.train(chosen, {"data": data})
     say(f"Test accuracy {run.accuracy:.1%}. Report: {shown(run.report)}")
     step("plan")
     deployment = Deployment(chosen, say)
+    orphans = deployment.prepare()
     planned = deployment.plan(force=True)
     say(planned.summary)
     step("apply")
-    print_report(deployment.apply(planned))
+    print_report(deployment.apply(planned, orphans))
     step("predict")
     outputs = deployment.outputs()
     for prediction in predictions.predict(chosen, outputs, [str(run.golden)], raw=False):
@@ -151,7 +160,9 @@ def evaluate(
 @kennel_task(help=STAGE | {"force": "also with a model that is worse than the deployed one"})
 def plan(context: Context, stage: str | None = None, force: bool = False) -> None:
     """Show what an apply would change, and save exactly that."""
-    planned = Deployment(Stage.of(stage), say).plan(force=force)
+    deployment = Deployment(Stage.of(stage), say)
+    deployment.prepare()
+    planned = deployment.plan(force=force)
     print(planned.summary)
     if planned.has_changes:
         say("\nSaved. ./inv apply applies exactly this plan.")
@@ -162,12 +173,14 @@ def apply(context: Context, stage: str | None = None, yes: bool = False, force: 
     """Apply the saved plan (or make one), then prove that what is live is what was planned."""
     chosen = Stage.of(stage)
     deployment = Deployment(chosen, say)
-    deployment.prepare()
+    orphans = deployment.prepare()
     planned = deployment.saved() or deployment.plan(force=force)
     print(planned.summary)
-    if planned.has_changes and not yes:
+    for found in orphans:
+        print(f"Removed first: {found}")
+    if (planned.has_changes or orphans) and not yes:
         confirm(f"Apply this to the stage {chosen.name}?")
-    print_report(deployment.apply(planned))
+    print_report(deployment.apply(planned, orphans))
 
 
 @kennel_task(

@@ -12,6 +12,7 @@ from typing import Any
 
 from ml.artifact import inspect
 from ml.errors import KennelError
+from ops import files
 from ops.paths import ARTIFACTS, TERRAFORM, shown
 from ops.stage import Stage
 
@@ -46,10 +47,7 @@ def release(stage: Stage, archive: Path, sha256: str, metrics: dict[str, float])
         fresh = model.archive.with_suffix(f".{os.getpid()}")
         shutil.copyfile(archive, fresh)
         fresh.replace(model.archive)
-    text = json.dumps({"model": model.to_variable()}, indent=2) + "\n"
-    fresh = stage.model_file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(text)
-    fresh.replace(stage.model_file)
+    files.write_json(stage.model_file, {"model": model.to_variable()})
     return model
 
 

@@ -35,6 +35,13 @@ def is_current() -> bool:
     return STAMP.is_file() and STAMP.read_text() == fingerprint()
 
 
+def is_of_this_python() -> bool:
+    """Whether there is a usable environment, made by this version of Python."""
+    configuration = VENV / "pyvenv.cfg"
+    version = ".".join(str(number) for number in sys.version_info[:3])
+    return (VENV / "bin" / "pip").exists() and f"version = {version}" in configuration.read_text()
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """Hold the set-up lock: a second run waits for the first. The kernel lets go of it whatever happens."""
@@ -56,8 +63,13 @@ def install() -> None:
     started = time.monotonic()
     print("inv: setting up .venv from requirements.txt (a few minutes, once)", file=sys.stderr)
     STAMP.unlink(missing_ok=True)
-    if not (VENV / "bin" / "pip").exists() or not (VENV / "bin" / "python").exists():
-        venv.create(VENV, clear=True, with_pip=True)
+    if not is_of_this_python():
+        try:
+            venv.create(VENV, clear=True, with_pip=True)
+        except (OSError, subprocess.CalledProcessError):
+            sys.exit(
+                "inv: this Python cannot make a .venv with pip: install python3-venv, or name another in KENNEL_PYTHON."
+            )
     run_pip()
     STAMP.write_text(fingerprint())
     print(f"inv: set up in {time.monotonic() - started:.0f} s", file=sys.stderr)

@@ -27,6 +27,7 @@ def run_tests(only: str | None, *, fast: bool) -> int:
 
 def run_checks() -> int:
     """Run ruff, mypy, and Terraform's format and validation; return 0 when all pass."""
+    terraform.version()
     python = [sys.executable, "-m"]
     environment = terraform.cli_environment(os.environ, Settings.read().provider_mirror)
     failures = [

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ml.artifact import unpacked
 from ml.errors import KennelError
-from ops import artifacts, lambda_package, live, plan_summary, recovery, state_bucket
+from ops import artifacts, doctor, files, lambda_package, live, plan_summary, recovery, state_bucket
 from ops.artifacts import Model
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
 from ops.progress import Progress
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper, purge_bucket, remove_bucket
-from ops.terraform import Terraform
+from ops.terraform import Terraform, TerraformError
+from ops.terraform import version as terraform_version
 
 DATA_BUCKET = ("module.storage.aws_s3_bucket.data", "module.storage.module.data_bucket")  # addresses
 
@@ -41,8 +41,12 @@ class Deployment:
         self.plan_file = stage.directory / "plan.tfplan"
         self.plan_record = stage.directory / "plan.json"
 
-    def prepare(self) -> None:
-        """Bring up what a plan needs: cloud, state bucket, an initialized Terraform; repair what was killed."""
+    def prepare(self) -> list[Found]:
+        """Bring up what a plan needs: cloud, state bucket, an initialized Terraform.
+
+        Return what an apply that did not finish has made and not recorded.
+        """
+        terraform_version()
         if not self.stage.is_running:
             cloud = self.stage.start()
             if cloud is not None:
@@ -51,8 +55,10 @@ class Deployment:
         if state_bucket.ensure(self.stage):
             self.say(f"Made the bucket for Terraform's state: {state_bucket.name(self.stage)}.")
         self.terraform.init()
-        for note in recovery.recover(self.terraform, self.sweeper, self.stage.identity):
+        findings = recovery.examine(self.terraform, self.sweeper, self.stage.identity)
+        for note in findings.notes:
             self.say(note)
+        return findings.orphans
 
     @property
     def terraform(self) -> Terraform:
@@ -71,12 +77,12 @@ class Deployment:
         return self.terraform.outputs()
 
     def plan(self, *, force: bool = False) -> Planned:
-        """Save a plan.
+        """Save a plan, after `prepare`.
 
         Raises:
             KennelError: the inputs are not fit to be planned, or the model is worse than the deployed one.
         """
-        self.prepare()
+        doctor.refuse_short_concurrency(self.stage)
         lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
         outputs = self.terraform.outputs()
         model = artifacts.chosen(self.stage)
@@ -91,11 +97,8 @@ class Deployment:
         planned = Planned(
             has_changes, plan_summary.text(changes, deployed, model), plan_summary.counts(changes)
         )
-        self.plan_record.write_text(
-            json.dumps(
-                {"inputs": self._inputs_digest(), "identity": self.stage.identity, **vars(planned)}, indent=2
-            )
-        )
+        identity, inputs = self.stage.identity, self._inputs_digest()
+        files.write_json(self.plan_record, {"inputs": inputs, "identity": identity, **vars(planned)})
         return planned
 
     def saved(self) -> Planned | None:
@@ -104,14 +107,17 @@ class Deployment:
         Raises:
             KennelError: it was made from other inputs, or for a cloud that is gone.
         """
-        if not self.plan_file.is_file() or not self.plan_record.is_file():
+        record = files.read_json(self.plan_record)
+        if record is None or not self.plan_file.is_file():
             return None
-        record = json.loads(self.plan_record.read_text())
         if record.pop("identity") != self.stage.identity:
             self.discard()
             self.say("The saved plan was made for a cloud that has ended since: planning anew.")
             return None
         if record.pop("inputs") != self._inputs_digest():
+            if not record["has_changes"]:  # nobody reviewed anything
+                self.discard()
+                return None
             raise KennelError(
                 "Only the plan that was reviewed is applied.",
                 "the Terraform files, the model or the function have changed since it was saved",
@@ -124,16 +130,17 @@ class Deployment:
         self.plan_file.unlink(missing_ok=True)
         self.plan_record.unlink(missing_ok=True)
 
-    def apply(self, planned: Planned) -> live.Report:
-        """Apply the saved plan, then look at what is live.
+    def apply(self, planned: Planned, orphans: list[Found]) -> live.Report:
+        """Remove what `prepare` found, apply the saved plan, then look at what is live.
 
         Raises:
             KennelError: Terraform failed, or what is live is not what was planned.
         """
         terraform = self.terraform
         recovery.refuse_when_at_work(terraform)
+        recovery.remove(self.sweeper, orphans)
         marker = recovery.Marker(self.stage)
-        marker.set(identity=self.stage.identity, known=terraform.addresses())
+        marker.set(identity=self.stage.identity, known=recovery.count(terraform.state()))
         with Progress("apply", sum(planned.counts.values())) as progress:
             try:
                 terraform.apply(self.plan_file, progress.on_event)
@@ -153,12 +160,15 @@ class Deployment:
         if outputs.get("endpoint_name"):
             live.wait_until_stable(self.stage, outputs["endpoint_name"])
         terraform.forget(DATA_BUCKET)  # it stays as it is, with its policy
-        if outputs.get("artifact_bucket"):
+        try:
+            self._destroy(terraform)
+        except TerraformError as error:
+            if "BucketNotEmpty" not in str(error):
+                raise
+            # Only now: an endpoint that is still there may have to fetch its archive again.
             purge_bucket(self.stage.client("s3"), outputs["artifact_bucket"])
-        marker = recovery.Marker(self.stage)
-        with Progress("destroy") as progress:
-            terraform.apply_directly(self._variables(None, {}), progress.on_event, destroy=True)
-        marker.clear()
+            self._destroy(terraform)
+        recovery.Marker(self.stage).clear()
         self.discard()
         swept = self.sweeper.find()
         self.sweeper.remove(swept)
@@ -174,20 +184,22 @@ class Deployment:
             (self.stage.directory / "bootstrap.tfstate").unlink(missing_ok=True)
         return swept
 
+    def _destroy(self, terraform: Terraform) -> None:
+        with Progress("destroy") as progress:
+            terraform.apply_directly(self._variables(None, {}), progress.on_event, destroy=True)
+
     def _variables(self, model: Model | None, outputs: dict[str, Any]) -> list[str]:
         """Return Terraform's arguments: the stage's own file, the model, and which earlier archives stay."""
         derived = self.stage.directory / "derived.tfvars.json"
         retained = _retained(model, outputs)
-        derived.write_text(
-            json.dumps(
-                {
-                    "model": model.to_variable() if model else None,
-                    "retained_models": {
-                        sha: Model("", sha, {}).to_variable()["archive"] for sha in sorted(retained)
-                    },
+        files.write_json(
+            derived,
+            {
+                "model": model.to_variable() if model else None,
+                "retained_models": {
+                    sha: Model("", sha, {}).to_variable()["archive"] for sha in sorted(retained)
                 },
-                indent=2,
-            )
+            },
         )
         return [f"-var-file={self.stage.variables_file}", f"-var-file={derived}"]
 
@@ -195,7 +207,7 @@ class Deployment:
         """What a plan is made from: Terraform's files, the stage's variables, the model, the function."""
         files = [
             *TERRAFORM.glob("*.tf"), *TERRAFORM.glob("modules/**/*.tf"), *TERRAFORM.glob("modules/**/*.tftpl"),
-            self.stage.variables_file, self.stage.model_file, LAMBDA_PACKAGE,
+            self.stage.variables_file, self.stage.model_file, *LAMBDA_SOURCE.glob("*.py"),
         ]  # fmt: skip
         digest = hashlib.sha256()
         for file in sorted(files):

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
 from ops import provider_mirror, terraform
-from ops.declared import value_of
-from ops.paths import ROOT
+from ops.declared import value_of, variables
+from ops.paths import ROOT, TERRAFORM
 from ops.stage import LOCAL, Stage
 
 Level = Literal["ok", "warning", "error"]
 LAMBDA_UNRESERVED = 100  # of the account's concurrency must stay free: Lambda's own rule
-LAMBDA_RESERVED = 50  # what the function reserves by default
 FREE_BYTES = 5 * 1024**3  # runs, caches and archives
 
 
@@ -50,6 +52,17 @@ def examine(stage: Stage) -> list[Finding]:
         except Exception as error:
             found.append(Finding(name, "error", f"{type(error).__name__}: {error}"))
     return found
+
+
+def refuse_short_concurrency(stage: Stage) -> None:
+    """See that the account has the concurrency that the function reserves, before a plan is made.
+
+    Raises:
+        KennelError: it has not.
+    """
+    for finding in _function_concurrency(stage):
+        if finding.level == "error":
+            raise KennelError("The account has the concurrency to reserve.", finding.text, finding.remedy)
 
 
 def _python(_: Stage) -> Iterator[Finding]:
@@ -104,21 +117,40 @@ def _credentials(stage: Stage) -> Iterator[Finding]:
 def _function_concurrency(stage: Stage) -> Iterator[Finding]:
     if not stage.is_running:
         return
-    limits = stage.client("lambda").get_account_settings()["AccountLimit"]
+    client = stage.client("lambda")
+    limits = client.get_account_settings()["AccountLimit"]
     limit, free = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
-    declared = (value_of("lambda", stage.variables_file) or {}).get("reserved_concurrency", LAMBDA_RESERVED)
+    declared = (value_of("lambda", stage.variables_file) or {}).get(
+        "reserved_concurrency"
+    ) or _default_reservation()
     if declared == -1:
         yield Finding("function concurrency", "ok", f"{limit} in the account; the function reserves none")
         return
-    text = f"{limit} in the account, {free} not reserved; the function reserves {declared}"
-    if limit < declared + LAMBDA_UNRESERVED:
+    ours = _reserved_already(client, f"{value_of('prefix', stage.variables_file)}-{stage.name}-classify")
+    text = f"{limit} in the account, {free} of them not reserved; the function reserves {declared}"
+    if free + ours - declared < LAMBDA_UNRESERVED:
         remedy = (
-            f"Ask AWS for at least {declared + LAMBDA_UNRESERVED}, or lower lambda.reserved_concurrency in "
-            f"{stage.name}.tfvars: {LAMBDA_UNRESERVED} of the account's must stay unreserved."
+            f"{LAMBDA_UNRESERVED} of the account's must stay unreserved: ask AWS for more, or set "
+            f"lambda.reserved_concurrency in {stage.name}.tfvars; -1 reserves none."
         )
         yield Finding("function concurrency", "error", text, remedy)
     else:
         yield Finding("function concurrency", "ok", text)
+
+
+def _default_reservation() -> int:
+    declared = variables(TERRAFORM / "modules" / "lambda")["lambda"]["type"]
+    found = re.search(r"reserved_concurrency\s*=\s*optional\(number,\s*(\d+)\)", declared)
+    return int(found.group(1)) if found else 0
+
+
+def _reserved_already(client: Any, function: str) -> int:
+    try:
+        return int(
+            client.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions", 0)
+        )
+    except ClientError:
+        return 0  # not deployed yet
 
 
 CHECKS: list[Check] = [

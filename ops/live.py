@@ -48,6 +48,8 @@ def verify(stage: Stage, outputs: dict[str, Any], golden: Golden | None) -> Repo
         KennelError: something live is not what was planned.
     """
     report = look(stage, outputs)
+    if golden is None and outputs.get("endpoint_name"):
+        report.check("golden photo", "not asked: the archive is not on this machine", None)
     if golden is not None and outputs.get("endpoint_name") and not report.wrong:
         answer = ask(stage, outputs, golden.image)
         right = answer.get("label") == golden.label
@@ -83,6 +85,8 @@ def _look_at_endpoint(stage: Stage, outputs: dict[str, Any], report: Report) -> 
     try:
         described = stage.client("sagemaker").describe_endpoint(EndpointName=name)
     except ClientError as error:
+        if not is_gone(error):
+            raise
         report.check(
             "endpoint", f"{name}: gone", f"the endpoint {name} is gone: {error.response['Error']['Message']}"
         )
@@ -109,11 +113,26 @@ def _look_at_endpoint(stage: Stage, outputs: dict[str, Any], report: Report) -> 
     for variant in described.get("ProductionVariants", []):
         count, wanted = variant.get("CurrentInstanceCount", 0), variant.get("DesiredInstanceCount", 0)
         report.check("instances", f"{count} of {wanted} ({variant['VariantName']})", None)
-    scaling = outputs.get("autoscaling")
-    if scaling:
-        report.check(
-            "scaling", f"{scaling['min']} to {scaling['max']} instances, target {scaling['target']}", None
-        )
+    if outputs.get("autoscaling"):
+        _look_at_scaling(stage, outputs, report)
+
+
+def _look_at_scaling(stage: Stage, outputs: dict[str, Any], report: Report) -> None:
+    declared = outputs["autoscaling"]
+    resource = f"endpoint/{outputs['endpoint_name']}/variant/{outputs['endpoint_variant']}"
+    found = stage.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="sagemaker", ResourceIds=[resource]
+    )["ScalableTargets"]
+    if not found:
+        report.check("scaling", "none", f"{resource} is not registered for scaling")
+        return
+    limits = (found[0]["MinCapacity"], found[0]["MaxCapacity"])
+    planned = (declared["min"], declared["max"])
+    report.check(
+        "scaling",
+        f"{limits[0]} to {limits[1]} instances, target {declared['target']}",
+        None if limits == planned else f"scaling between {limits} is live, planned was {planned}",
+    )
 
 
 def _look_at_function(stage: Stage, outputs: dict[str, Any], report: Report) -> None:
@@ -124,6 +143,8 @@ def _look_at_function(stage: Stage, outputs: dict[str, Any], report: Report) -> 
     try:
         described = client.get_function(FunctionName=name, Qualifier=outputs["lambda_alias"])
     except ClientError as error:
+        if not is_gone(error):
+            raise
         report.check(
             "function", f"{name}: gone", f"the function {name} is gone: {error.response['Error']['Message']}"
         )
@@ -142,6 +163,12 @@ def _look_at_function(stage: Stage, outputs: dict[str, Any], report: Report) -> 
         report.check("URL", outputs["lambda_function_url"], None)
 
 
+def is_gone(error: ClientError) -> bool:
+    """Whether AWS says that there is no such thing; SageMaker has no error code of its own for it."""
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    return "NotFound" in code or code in {"NoSuchEntity", "NoSuchBucket"} or "Could not find" in message
+
+
 def wait_until_stable(stage: Stage, endpoint: str) -> None:
     """Wait while the endpoint is being made, updated or rolled back: a delete in between would lose it.
 
@@ -154,8 +181,10 @@ def wait_until_stable(stage: Stage, endpoint: str) -> None:
     while time.monotonic() < deadline:
         try:
             state = client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"]
-        except ClientError:
-            return  # there is none
+        except ClientError as error:
+            if is_gone(error):
+                return
+            raise
         if state in STABLE:
             return
         time.sleep(1)

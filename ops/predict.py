@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import KennelError
 from ops.stage import Stage
@@ -103,10 +103,9 @@ def invoke(client: Any, outputs: dict[str, Any], event: dict[str, Any]) -> Any:
     name, alias = outputs["lambda_function_name"], outputs["lambda_alias"]
     try:
         response = client.invoke(FunctionName=name, Qualifier=alias, Payload=json.dumps(event).encode())
-    except ClientError as error:
-        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    except (BotoCoreError, ClientError) as error:
         raise KennelError(
-            f"The function {name} takes the request.", f"{code}: {message}", "Try again."
+            f"The function {name} takes the request.", error, "Try again; ./inv status shows what is live."
         ) from error
     answer = json.loads(response["Payload"].read())
     if response.get("FunctionError"):

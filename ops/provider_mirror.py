@@ -7,9 +7,10 @@ that was found, and with the registry for the rest.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ml.errors import KennelError
@@ -45,7 +46,8 @@ def holds_provider(mirror: Path) -> bool:
     return provider.is_dir() and any(provider.iterdir())
 
 
-def search(prefixes: Iterable[str]) -> Path | None:
+@functools.cache
+def search(prefixes: tuple[str, ...]) -> Path | None:
     """Look for a mirror below the system prefixes, nearest first."""
     level = [Path(prefix) for prefix in prefixes if Path(prefix).is_dir()]
     looked = 0
@@ -94,10 +96,14 @@ def users_configuration(environment: Mapping[str, str] = os.environ) -> str:
     return file.read_text() if file.is_file() else ""
 
 
-def cli_configuration(mirror: Path | None, users_text: str) -> str:
+def cli_configuration(mirror: Path | None, users_text: str, *, explicit: bool = False) -> str:
     """Return the text of the CLI configuration: the person's own, with the mirror added unless it has its rules."""
-    if mirror is None or "provider_installation" in users_text:
+    if mirror is None or ("provider_installation" in users_text and not explicit):
         return users_text
+    if explicit:
+        users_text = (
+            ""  # a mirror that was named comes before the person's own rules; Terraform takes one set
+        )
     pattern = '["registry.terraform.io/hashicorp/aws"]'
     return (
         f"{users_text}\nprovider_installation {{\n"

@@ -1,22 +1,22 @@
 """Makes the next command come right after one that was killed.
 
 An apply leaves a marker until it has succeeded. Where the marker is found again, the apply failed or was killed:
-what it made and could not store in the state is removed, a lock that its death left behind is taken away, and the
-next plan starts from what the state says. Where the embedded cloud itself was killed, everything in it is gone, the
-state among it: the marker then only tells so.
+what it made and could not store in the state is found, and the next apply removes it first. A lock that its death
+left behind is taken away. Where the embedded cloud itself was killed, everything in it is gone, the state among it:
+the marker then only tells so.
 """
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
+from ops import files, live
 from ops.paths import shown
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper
@@ -24,25 +24,34 @@ from ops.terraform import Terraform
 
 
 class Marker:
-    """The record of an apply that is at work, on this machine's disk."""
+    """The record of an apply that has begun and not succeeded, on this machine's disk."""
 
     def __init__(self, stage: Stage) -> None:
         self.file = stage.directory / "apply.marker.json"
 
-    def set(self, *, identity: str, known: list[str]) -> None:
-        """Say that an apply begins; `identity` tells clouds apart, `known` is what the state holds."""
+    def set(self, *, identity: str, known: int) -> None:
+        """Say that an apply begins; `identity` tells clouds apart, `known` counts what the state holds."""
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.file.write_text(json.dumps({"started": started, "identity": identity, "known": known}))
+        files.write_json(self.file, {"started": started, "identity": identity, "known": known})
 
     def clear(self) -> None:
         self.file.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any] | None:
-        return json.loads(self.file.read_text()) if self.file.is_file() else None
+        found: dict[str, Any] | None = files.read_json(self.file)
+        return found
 
 
-def recover(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> list[str]:
-    """Repair what a killed command left; return what was found, a sentence each.
+@dataclass(frozen=True)
+class Findings:
+    """What a killed command left: in words, and what the next apply has to remove."""
+
+    notes: list[str]
+    orphans: list[Found]
+
+
+def examine(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> Findings:
+    """Find what a killed command left; release its lock, and give the state what it could not store.
 
     Raises:
         KennelError: another run is at work, or the state looks lost.
@@ -50,35 +59,45 @@ def recover(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> list
     refuse_when_at_work(terraform)
     notes = release_stale_lock(terraform)
     marker = Marker(terraform.stage)
-    interrupted = marker.read()
-    if interrupted is None:
-        return notes
-    began = f"An apply that began at {interrupted['started']} did not finish."
-    if interrupted["identity"] != cloud_identity:
+    unfinished = marker.read()
+    if unfinished is None:
+        return Findings(notes, [])
+    began = f"An apply that began at {unfinished['started']} did not finish."
+    if unfinished["identity"] != cloud_identity:
         marker.clear()
-        return [
-            *notes,
-            f"{began} The cloud that it worked on has ended since, and all that it held: starting anew.",
-        ]
-    known = terraform.addresses()
-    if len(known) < len(interrupted["known"]) // 2:
+        terraform.errored_state.unlink(missing_ok=True)
+        gone = "The cloud that it worked on has ended since, and all that it held: starting anew."
+        return Findings([*notes, f"{began} {gone}"], [])
+    if terraform.errored_state.is_file():
+        terraform.push_state(terraform.errored_state)
+        notes.append("Stored the state that Terraform could not store then.")
+    state = terraform.state()
+    known = count(state)
+    if known < unfinished["known"] // 2:
         raise KennelError(
             "After an apply that did not finish, the state holds at least what it held before.",
-            f"{len(known)} resources now, {len(interrupted['known'])} then",
-            "Restore the state's last good version in its bucket (it is versioned), then run the same command again.",
+            f"{known} resources now, {unfinished['known']} then",
+            "Restore the state's last good version in its bucket (it is versioned), then run the command again.",
         )
-    orphans = unknown_to(terraform, sweeper.find())
+    orphans = unknown_to(state, sweeper)
+    if not orphans:
+        return Findings([*notes, f"{began} Everything that it made is recorded in the state."], [])
+    return Findings([*notes, f"{began} It had made, and not recorded: {summary(orphans)}."], orphans)
+
+
+def remove(sweeper: Sweeper, orphans: list[Found]) -> None:
+    """Remove what an unfinished apply made and did not record.
+
+    Raises:
+        KennelError: something resists.
+    """
     left = sweeper.remove(orphans)
     if left:
         raise KennelError(
-            "What an unfinished apply made is removed before the next plan.",
+            "What an unfinished apply made is removed before the next one.",
             ", ".join(str(found) for found in left),
             "Remove it by hand, then run the same command again.",
         )
-    marker.clear()
-    if not orphans:
-        return [*notes, f"{began} Everything that it had made is recorded in the state."]
-    return [*notes, f"{began} Removed what it had made and not recorded: {summary(orphans)}."]
 
 
 def refuse_when_at_work(terraform: Terraform) -> None:
@@ -88,7 +107,7 @@ def refuse_when_at_work(terraform: Terraform) -> None:
         KennelError: one is.
     """
     running = terraform.running()
-    if running is not None:
+    if running is not None and running.is_alive:
         raise KennelError(
             "One terraform at a time works on a stage.",
             f"process {running.pid}, terraform {running.command}, is still at work",
@@ -96,13 +115,40 @@ def refuse_when_at_work(terraform: Terraform) -> None:
         )
 
 
-def unknown_to(terraform: Terraform, found: list[Found]) -> list[Found]:
-    """Return what exists and does not occur in the state."""
-    state = terraform.state_text()
-    unknown = [entry for entry in found if f'"{entry.identifier}"' not in state]
-    return [
-        entry for entry in unknown if entry.kind != "log group" or is_empty(terraform.stage, entry.identifier)
+def count(state: dict[str, Any]) -> int:
+    """Return how many resources the state holds."""
+    return sum(
+        len(resource["instances"]) for resource in state.get("resources", []) if resource["mode"] == "managed"
+    )
+
+
+def unknown_to(state: dict[str, Any], sweeper: Sweeper) -> list[Found]:
+    """Return what exists, does not occur in the state, and serves nobody."""
+    text = json.dumps(state)
+    found = sweeper.find()
+    served = in_service(sweeper, [entry.identifier for entry in found if entry.kind == "endpoint"])
+    unknown = [
+        entry for entry in found if f'"{entry.identifier}"' not in text and entry.identifier not in served
     ]
+    return [
+        entry for entry in unknown if entry.kind != "log group" or is_empty(sweeper.stage, entry.identifier)
+    ]
+
+
+def in_service(sweeper: Sweeper, endpoints: list[str]) -> set[str]:
+    """Return the names of the configurations and models that endpoints run, once the endpoints are at rest.
+
+    Terraform may have been killed while it waited for an update: the endpoint then moves to a configuration that
+    the state does not know.
+    """
+    client = sweeper.client("sagemaker")
+    names: set[str] = set()
+    for endpoint in endpoints:
+        live.wait_until_stable(sweeper.stage, endpoint)
+        configuration = client.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+        variants = client.describe_endpoint_config(EndpointConfigName=configuration)["ProductionVariants"]
+        names |= {configuration, *(variant["ModelName"] for variant in variants)}
+    return names
 
 
 def is_empty(stage: Stage, log_group: str) -> bool:
@@ -121,8 +167,8 @@ def summary(found: list[Found]) -> str:
 def release_stale_lock(terraform: Terraform) -> list[str]:
     """Remove the state lock of a terraform of ours that is dead.
 
-    Terraform's lock says user and host, not the process. On this host every terraform of ours is recorded with its
-    process id, so that a lock from this host and user without a living record belongs to a dead one.
+    Terraform's lock says user and host, not the process. A terraform that was killed is still recorded here, and its
+    process is gone; a lock without such a record is somebody else's.
 
     Raises:
         KennelError: somebody else holds the lock.
@@ -135,11 +181,11 @@ def release_stale_lock(terraform: Terraform) -> list[str]:
     except ClientError:
         return []  # no lock, or no bucket yet
     lock = json.loads(body["Body"].read())
-    if lock["Who"] != f"{getpass.getuser()}@{socket.gethostname()}":
+    if terraform.running() is None:
         raise KennelError(
             "One person at a time works on a stage.",
-            f"{lock['Who']} holds the state's lock since {lock['Created']} ({lock['Operation']})",
-            f"Wait for it; if that run is dead for certain: terraform force-unlock {lock['ID']}",
+            f"{lock['Who']} holds the state's lock since {lock['Created'][:19]} ({lock['Operation']})",
+            f"Wait for it. If that run is dead for certain, delete s3://{backend['bucket']}/{backend['key']}.tflock",
         )
     terraform.unlock(lock["ID"])
     return [f"Released the state lock that a killed terraform left at {lock['Created'][:19]}."]

@@ -6,7 +6,6 @@ Terraform, boto3 and the functions all honour AWS_ENDPOINT_URL.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from localcloud import control
 from ml.errors import KennelError
+from ops import files
+from ops.declared import value_of
 from ops.paths import CLOUD, TERRAFORM, WORK
 from ops.settings import Settings
 
@@ -53,6 +54,11 @@ class Stage:
         return TERRAFORM / "stages" / f"{self.name}.model.tfvars.json"
 
     @property
+    def region(self) -> str:
+        """The region that Terraform works in; everything else follows it."""
+        return str(value_of("region", self.variables_file))
+
+    @property
     def is_running(self) -> bool:
         """Whether there is a cloud to talk to; always true of AWS."""
         return self.name != LOCAL or control.status(CLOUD) is not None
@@ -61,9 +67,8 @@ class Stage:
         """Start the embedded cloud where the stage needs it and it is not running."""
         if self.name != LOCAL:
             return None
-        CLOUD.mkdir(parents=True, exist_ok=True)
         images = CLOUD / "images.json"
-        images.write_text(json.dumps(local_images(), indent=2))
+        files.write_json(images, local_images())
         return control.start(CLOUD, images=images, lifetime=self.settings.cloud_lifetime)
 
     @property
@@ -106,7 +111,7 @@ class Stage:
                     os.environ["AWS_ENDPOINT_URL"],
                     "unset AWS_ENDPOINT_URL, or work on --stage local.",
                 )
-            return dict(os.environ)
+            return os.environ | {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
         cloud = control.status(CLOUD)
         if cloud is None:
             raise KennelError(
@@ -121,7 +126,7 @@ class Stage:
         import boto3  # here, since most tasks need no AWS at all and its import takes a while
 
         if self.name != LOCAL:
-            return boto3.Session()
+            return boto3.Session(region_name=self.region)
         env = self.environment
         return boto3.Session(
             env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"]

@@ -20,7 +20,7 @@ def backend(stage: Stage) -> dict[str, str]:
     return {
         "bucket": name(stage),
         "key": KEY,
-        "region": region(stage),
+        "region": stage.region,
         "encrypt": "true",
         "use_lockfile": "true",
         "use_path_style": "true",
@@ -36,10 +36,6 @@ def prefix(stage: Stage) -> str:
     return f"{value_of('prefix', stage.variables_file)}-{stage.name}"
 
 
-def region(stage: Stage) -> str:
-    return str(value_of("region", stage.variables_file))
-
-
 def ensure(stage: Stage) -> bool:
     """Make the bucket when it is missing; return whether it was made.
 
@@ -52,26 +48,28 @@ def ensure(stage: Stage) -> bool:
     bootstrap = Terraform(stage, directory=TERRAFORM / "bootstrap", backend=local_state)
     bootstrap.init()
     variables = {
-        "prefix": str(value_of("prefix", stage.variables_file)), "stage": stage.name, "region": region(stage),
+        "prefix": str(value_of("prefix", stage.variables_file)), "stage": stage.name, "region": stage.region,
     }  # fmt: skip
     bootstrap.apply_directly([f"-var={key}={value}" for key, value in variables.items()], lambda _: None)
     return True
 
 
 def exists(stage: Stage) -> bool:
-    """Whether the bucket is there.
+    """Whether the bucket is there and finished: its policy is the last thing that bootstrap makes of it.
 
     Raises:
         KennelError: it belongs to somebody else.
     """
     try:
-        stage.client("s3").head_bucket(Bucket=name(stage))
+        s3 = stage.client("s3")
+        s3.head_bucket(Bucket=name(stage))
+        s3.get_bucket_policy(Bucket=name(stage))
+        return bool(s3.get_bucket_versioning(Bucket=name(stage)).get("Status") == "Enabled")
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # no bucket, or no policy
             return False
         raise KennelError(
             "The state bucket is yours to read and write.",
             f"{name(stage)}: {error.response['Error']['Code']}",
             "Use credentials of the account that owns it, or another prefix in the stage's tfvars.",
         ) from error
-    return True

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from ml.errors import KennelError
-from ops.live import wait_until_stable
+from ops.live import is_gone, wait_until_stable
 from ops.stage import Stage
 
 TAG = "kennel:stage"
@@ -35,6 +35,7 @@ class Found:
 
 Listing = Callable[["Sweeper"], Iterator[str]]
 Removal = Callable[["Sweeper", str], object]
+Tags = Callable[["Sweeper", dict[str, Any]], dict[str, str]]
 
 
 class Sweeper:
@@ -76,7 +77,7 @@ class Sweeper:
         for kind, (listing, _) in KINDS.items():
             try:
                 found += [Found(kind, name) for name in listing(self)]
-            except ClientError as error:
+            except (BotoCoreError, ClientError) as error:
                 raise KennelError(
                     "A sweep lists everything that could be left.",
                     f"{kind}: {error}",
@@ -101,12 +102,9 @@ class Sweeper:
         try:
             KINDS[entry.kind][1](self, entry.identifier)
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            return (
-                "NotFound" in code
-                or code in {"NoSuchEntity", "NoSuchBucket"}
-                or "Could not find" in str(error)
-            )
+            return is_gone(error)
+        except WaiterError:
+            return False
         return True
 
 
@@ -165,11 +163,35 @@ def _delete_notebook(sweeper: Sweeper, name: str) -> object:
     return client.delete_notebook_instance(NotebookInstanceName=name)
 
 
-def _named(service: str, operation: str, key: str, field: str) -> Listing:
+def _named(service: str, operation: str, key: str, field: str, tags: Tags | None = None) -> Listing:
+    """List by name, and by tag where the service keeps tags: a name alone may be somebody else's choice."""
+
     def listing(sweeper: Sweeper) -> Iterator[str]:
-        return (e[field] for e in sweeper.pages(service, operation, key) if sweeper.is_ours(e[field]))
+        for entry in sweeper.pages(service, operation, key):
+            if sweeper.is_ours(entry[field]) and (
+                tags is None or tags(sweeper, entry).get(TAG) == sweeper.prefix
+            ):
+                yield entry[field]
 
     return listing
+
+
+def _sagemaker_tags(arn: str) -> Tags:
+    def tags(sweeper: Sweeper, entry: dict[str, Any]) -> dict[str, str]:
+        found = sweeper.pages("sagemaker", "list_tags", "Tags", ResourceArn=entry[arn])
+        return {tag["Key"]: tag["Value"] for tag in found}
+
+    return tags
+
+
+def _function_tags(sweeper: Sweeper, entry: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = sweeper.client("lambda").list_tags(Resource=entry["FunctionArn"])["Tags"]
+    return found
+
+
+def _role_tags(sweeper: Sweeper, entry: dict[str, Any]) -> dict[str, str]:
+    found = sweeper.client("iam").list_role_tags(RoleName=entry["RoleName"])["Tags"]
+    return {tag["Key"]: tag["Value"] for tag in found}
 
 
 def _tagged(operation: str, key: str, field: str, filters: str = "Filters") -> Listing:
@@ -289,21 +311,47 @@ def remove_bucket(s3: Any, bucket: str) -> object:
 
 KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let go of each other
     "scalable target": (_scalable_targets, _deregister),
-    "endpoint": (_named("sagemaker", "list_endpoints", "Endpoints", "EndpointName"), _delete_endpoint),
+    "endpoint": (
+        _named("sagemaker", "list_endpoints", "Endpoints", "EndpointName", _sagemaker_tags("EndpointArn")),
+        _delete_endpoint,
+    ),
     "endpoint configuration": (
-        _named("sagemaker", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
+        _named(
+            "sagemaker",
+            "list_endpoint_configs",
+            "EndpointConfigs",
+            "EndpointConfigName",
+            _sagemaker_tags("EndpointConfigArn"),
+        ),
         _call("sagemaker", "delete_endpoint_config", "EndpointConfigName"),
     ),
     "model": (
-        _named("sagemaker", "list_models", "Models", "ModelName"),
+        _named("sagemaker", "list_models", "Models", "ModelName", _sagemaker_tags("ModelArn")),
         _call("sagemaker", "delete_model", "ModelName"),
     ),
     "notebook instance": (
-        _named("sagemaker", "list_notebook_instances", "NotebookInstances", "NotebookInstanceName"),
+        _named(
+            "sagemaker",
+            "list_notebook_instances",
+            "NotebookInstances",
+            "NotebookInstanceName",
+            _sagemaker_tags("NotebookInstanceArn"),
+        ),
         _delete_notebook,
     ),
+    "notebook lifecycle configuration": (
+        _named(
+            "sagemaker",
+            "list_notebook_instance_lifecycle_configs",
+            "NotebookInstanceLifecycleConfigs",
+            "NotebookInstanceLifecycleConfigName",
+        ),
+        _call(
+            "sagemaker", "delete_notebook_instance_lifecycle_config", "NotebookInstanceLifecycleConfigName"
+        ),
+    ),
     "function": (
-        _named("lambda", "list_functions", "Functions", "FunctionName"),
+        _named("lambda", "list_functions", "Functions", "FunctionName", _function_tags),
         _call("lambda", "delete_function", "FunctionName"),
     ),
     "instance": (_instances, _call("ec2", "terminate_instances", "InstanceIds", many=True)),
@@ -339,7 +387,7 @@ KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let 
     ),
     "topic": (_topics, _call("sns", "delete_topic", "TopicArn")),
     "log group": (_log_groups, _call("logs", "delete_log_group", "logGroupName")),
-    "role": (_named("iam", "list_roles", "Roles", "RoleName"), _delete_role),
+    "role": (_named("iam", "list_roles", "Roles", "RoleName", _role_tags), _delete_role),
     "instance profile": (
         _named("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
         _call("iam", "delete_instance_profile", "InstanceProfileName"),

@@ -22,7 +22,7 @@ from typing import Any
 
 from localcloud.process_identity import start_mark
 from ml.errors import KennelError
-from ops import provider_mirror
+from ops import files, provider_mirror
 from ops.paths import TERRAFORM, WORK
 from ops.stage import Stage
 
@@ -81,15 +81,14 @@ def version() -> tuple[int, ...]:
 
 def cli_environment(environment: Mapping[str, str], mirror: Path | None) -> dict[str, str]:
     """Return the environment with a CLI configuration that exists and knows the provider mirror."""
-    WORK.mkdir(exist_ok=True)
     text = provider_mirror.cli_configuration(
-        provider_mirror.find(mirror, environment), provider_mirror.users_configuration(environment)
+        provider_mirror.find(mirror, environment),
+        provider_mirror.users_configuration(environment),
+        explicit=mirror is not None,
     )
     file = WORK / "terraform.rc"
     if not file.is_file() or file.read_text() != text:
-        fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.write_text(text)
-        fresh.replace(file)
+        files.write(file, text)
     return {
         **environment,
         "TF_CLI_CONFIG_FILE": str(file),
@@ -110,6 +109,7 @@ class Terraform:
         self.data = stage.directory / directory.name
         self.log = stage.directory / "terraform.jsonl"
         self.record = stage.directory / "terraform.running.json"
+        self.errored_state = stage.directory / "errored.tfstate"
         self.last_exit = 0
 
     @property
@@ -119,9 +119,8 @@ class Terraform:
 
     def init(self) -> None:
         """Make the directory ready; nothing is done when nothing that matters has changed."""
-        version()
         backend = [f"-backend-config={name}={value}" for name, value in (self.backend or {}).items()]
-        sources = [*sorted(self.directory.glob("*.tf")), self.directory / ".terraform.lock.hcl"]
+        sources = [*sorted(TERRAFORM.rglob("*.tf")), self.directory / ".terraform.lock.hcl"]
         digest = hashlib.sha256(
             repr(backend).encode() + b"".join(p.read_bytes() for p in sources)
         ).hexdigest()
@@ -157,37 +156,39 @@ class Terraform:
         """Return the outputs of the last apply by name; empty before the first."""
         return {name: entry["value"] for name, entry in json.loads(self._plain("output", "-json")).items()}
 
-    def addresses(self) -> list[str]:
-        """Return the addresses of all that the state holds."""
-        return self._plain("state", "list", allow_failure=True).split()
+    def state(self) -> dict[str, Any]:
+        """Return the state as stored; empty before the first apply."""
+        state: dict[str, Any] = json.loads(self._plain("state", "pull") or "{}")
+        return state
 
     def forget(self, prefixes: Iterable[str]) -> None:
         """Take what lies below these addresses out of the state, and leave it in the cloud."""
-        known = [address for address in self.addresses() if address.startswith(tuple(prefixes))]
+        if not self.state():
+            return
+        known = [line for line in self._plain("state", "list").split() if line.startswith(tuple(prefixes))]
         if known:
             self._plain("state", "rm", *known)
 
-    def state_text(self) -> str:
-        """Return the state as stored, as JSON text."""
-        return self._plain("state", "pull", allow_failure=True)
+    def push_state(self, file: Path) -> None:
+        """Store a state that could not be stored before; Terraform refuses one older than what is there."""
+        self._plain("state", "push", str(file))
+        file.unlink()
 
     def unlock(self, lock_id: str) -> None:
         """Remove a state lock that nobody holds any more."""
         self._plain("force-unlock", "-force", lock_id)
 
     def running(self) -> Running | None:
-        """Return the terraform process of an earlier task that is still at work, if there is one."""
-        if not self.record.is_file():
-            return None
-        recorded = Running(**json.loads(self.record.read_text()))
-        return recorded if recorded.is_alive else None
+        """Return the terraform of an earlier task that did not end by itself: still at work, or killed."""
+        recorded = files.read_json(self.record)
+        return Running(**recorded) if recorded else None
 
-    def _plain(self, *arguments: str, allow_failure: bool = False) -> str:
+    def _plain(self, *arguments: str) -> str:
         done = subprocess.run(
             ["terraform", *arguments], cwd=self.directory, env=self.environment,
             capture_output=True, text=True, check=False, start_new_session=True,
         )  # fmt: skip
-        if done.returncode != 0 and not allow_failure:
+        if done.returncode != 0:
             text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr or done.stdout)
             text = "\n".join(line.strip("╷│╵ ") for line in text.splitlines()).strip()
             raise TerraformError(arguments[0], [("", text)], _remedy(text))
@@ -203,7 +204,7 @@ class Terraform:
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         started = start_mark(process.pid) or ""
-        self.record.write_text(json.dumps({"pid": process.pid, "started": started, "command": arguments[0]}))
+        files.write_json(self.record, {"pid": process.pid, "started": started, "command": arguments[0]})
 
         def handle(event: Event) -> None:
             if event.get("type") == "diagnostic" and event["diagnostic"]["severity"] == "error":
@@ -213,7 +214,8 @@ class Terraform:
             listener(event)
 
         self._wait(process, handle)
-        self.record.unlink(missing_ok=True)
+        if process.returncode >= 0:  # not killed, and so its lock is released
+            self.record.unlink(missing_ok=True)
         self.last_exit = process.returncode
         if self.last_exit not in ((0, 2) if arguments[0] == "plan" else (0,)):
             self._save_errored_state()
@@ -260,12 +262,12 @@ class Terraform:
         """Move a state that Terraform could not store out of the source tree, where it leaves it."""
         errored = self.directory / "errored.tfstate"
         if errored.is_file():
-            errored.replace(self.stage.directory / "errored.tfstate")
+            errored.replace(self.errored_state)
 
 
 def _remedy(text: str) -> str:
     if "state lock" in text:
-        return "Another run holds the lock: wait for it; ./inv status shows who."
+        return "Another run holds the lock, as its info says: wait for it, then run the same command again."
     if "Failed to query available provider packages" in text or "Could not retrieve" in text:
         return (
             "Terraform's registry cannot be reached: go online, or name a directory that holds "

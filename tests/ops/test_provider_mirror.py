@@ -60,7 +60,7 @@ def test_the_search_is_bounded(bare_machine: Path, monkeypatch: pytest.MonkeyPat
     for number in range(5):
         (bare_machine / "opt" / f"a{number}").mkdir()
     monkeypatch.setattr(provider_mirror, "SEARCH_LIMIT", 4)
-    assert provider_mirror.search([str(bare_machine / "opt")]) is None
+    assert provider_mirror.search((str(bare_machine / "opt"),)) is None
 
 
 def test_the_persons_own_installation_rules_win(tmp_path: Path) -> None:
@@ -76,3 +76,11 @@ def test_the_persons_other_settings_are_kept_beside_the_mirror(tmp_path: Path) -
 
 def test_a_configuration_file_that_does_not_exist_is_no_error(tmp_path: Path) -> None:
     assert provider_mirror.users_configuration({"TF_CLI_CONFIG_FILE": str(tmp_path / "absent")}) == ""
+
+
+def test_a_mirror_that_was_named_comes_before_the_persons_own_rules(tmp_path: Path) -> None:
+    text = provider_mirror.cli_configuration(
+        tmp_path, "provider_installation {\n  direct {}\n}\n", explicit=True
+    )
+    assert text.count("provider_installation") == 1
+    assert f'path    = "{tmp_path}"' in text
