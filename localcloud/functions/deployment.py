@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,11 +86,13 @@ def check_code(code: bytes) -> str | None:
     """What AWS finds wrong with a deployment package, in its words."""
     try:
         with zipfile.ZipFile(io.BytesIO(code)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile:
+            if sum(entry.file_size for entry in archive.infolist()) >= UNZIPPED_BYTES:
+                return f"Unzipped size must be smaller than {UNZIPPED_BYTES} bytes"
+            damaged = archive.testzip() is not None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+        damaged = True  # also an unknown compression method, or a password
+    if damaged:
         return "Could not unzip uploaded file. Please check your file, then try to upload again."
-    if size >= UNZIPPED_BYTES:
-        return f"Unzipped size must be smaller than {UNZIPPED_BYTES} bytes"
     return None
 
 
@@ -110,6 +114,7 @@ def check_variables(variables: dict[str, str]) -> str | None:
 
 def unpack(code: bytes, root: Path) -> None:
     """Lay the package out as Lambda does: everything readable, nothing writable."""
+    shutil.rmtree(root, ignore_errors=True)  # of an attempt that failed
     root.mkdir(parents=True)
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
         for entry in archive.infolist():

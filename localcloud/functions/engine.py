@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from moto.awslambda.exceptions import LambdaClientError
+
 from localcloud.functions.deployment import Deployment
-from localcloud.functions.errors import ServiceError, Throttled
+from localcloud.functions.errors import Throttled
 from localcloud.functions.metrics import Metrics
 from localcloud.functions.pool import Pool, PoolFactory
 from localcloud.functions.provisioned import Provision
@@ -51,7 +53,7 @@ class Event:
     """An asynchronous invocation."""
 
     function: Function
-    resolve: Callable[[], Target]  # raises ServiceError when the function is gone
+    resolve: Callable[[], Target]  # raises LambdaClientError when the function is gone
     call: Callable[[Target], Call]
     retries: int
     max_age: float  # s
@@ -188,10 +190,11 @@ class Engine:
 
     async def _run_in(self, pool: Pool, sandbox: Sandbox | None, call: Call) -> Outcome:
         """A cold start when there is no `sandbox`."""
-        if sandbox is None:
-            sandbox = await pool.create()
-            await sandbox.prepare()
+        cold = sandbox is None
+        sandbox = sandbox or await pool.create()
         try:
+            if cold:
+                await sandbox.prepare()
             outcome = await sandbox.invoke(call)
         except BaseException:
             pool.discard(sandbox)
@@ -310,8 +313,11 @@ class Engine:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_THROTTLE_DELAY)
                 continue
-            except ServiceError as error:
-                log.warning("asynchronous invocation of %s dropped: %s", event.function[2], error.description)
+            except LambdaClientError as error:
+                log.warning("asynchronous invocation of %s dropped: %s", event.function[2], error.message)
+                return
+            except Exception:
+                log.exception("asynchronous invocation of %s dropped", event.function[2])
                 return
             if not outcome.failed or tries >= event.retries:
                 return

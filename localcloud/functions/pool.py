@@ -56,20 +56,27 @@ class Pool:
     async def create(self) -> Sandbox:
         """A sandbox without a process yet."""
         if self._unpacking is None:
+            self._credentials = _assume(self.deployment)
             work = asyncio.to_thread(unpack, self.deployment.code, self._root)
             self._unpacking = asyncio.get_running_loop().create_task(work)
-            self._credentials = _assume(self.deployment)
+        unpacking = self._unpacking
         sandbox = Sandbox(
             self.deployment,
             self._root,
             self._factory.homes,
-            python_runtime.interpreter(self.deployment.runtime, self._factory.library),
+            self._factory.library,
             self._credentials,
             self._factory.endpoint_url,
             provisioned=self.provisioned,
         )
         self.sandboxes.add(sandbox)  # before the wait: `retire` must not remove the code under its feet
-        await asyncio.shield(self._unpacking)
+        try:
+            await asyncio.shield(unpacking)
+        except BaseException:
+            if unpacking.done() and self._unpacking is unpacking:
+                self._unpacking = None  # it failed: the next one tries again
+            self.discard(sandbox)
+            raise
         return sandbox
 
     def give_back(self, sandbox: Sandbox) -> None:

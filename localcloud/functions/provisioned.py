@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime
 
 from localcloud.functions.deployment import Deployment
 from localcloud.functions.pool import Pool
 from localcloud.functions.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
 
 _STARTS_AT_ONCE = 4  # more would only make each of them slower
 
@@ -52,8 +55,16 @@ class Provision:
         async with starts:
             if self.pool.retired or self.status == "FAILED":
                 return False
-            sandbox = await self.pool.create()
-            ready = await sandbox.prepare()
+            sandbox: Sandbox | None = None
+            try:
+                sandbox = await self.pool.create()
+                ready = await sandbox.prepare()
+            except Exception:
+                log.exception("a sandbox of %s could not be started", self.pool.deployment.arn)
+                ready = False
+            if sandbox is None:
+                self.status = "FAILED"
+                return False
             if ready and not self.pool.retired:
                 self._ready.add(sandbox)
                 self.pool.give_back(sandbox)

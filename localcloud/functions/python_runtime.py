@@ -68,7 +68,10 @@ def _elsewhere(runtime: str) -> str | None:
     program = shutil.which(runtime)
     if program is None:
         return None
-    test = subprocess.run(
-        [program, "-c", "import awslambdaric"], capture_output=True, check=False, timeout=30
-    )
+    try:
+        test = subprocess.run(
+            [program, "-c", "import awslambdaric"], capture_output=True, check=False, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     return program if test.returncode == 0 else None

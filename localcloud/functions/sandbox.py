@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from localcloud import processes
+from localcloud.functions import python_runtime
 from localcloud.functions.deployment import Deployment
 from localcloud.functions.logs import LogStream, timestamp
 from localcloud.functions.python_runtime import Interpreter
@@ -69,7 +70,7 @@ class Sandbox:
         deployment: Deployment,
         root: Path,
         home: Path,
-        interpreter: Interpreter,
+        library: Path,
         credentials: dict[str, str],
         endpoint_url: str,
         *,
@@ -79,7 +80,7 @@ class Sandbox:
         self.idle_since = time.monotonic()
         self._root = root
         self._home = home / uuid.uuid4().hex
-        self._interpreter = interpreter
+        self._library = library  # of the packages that Lambda ships
         self._credentials = credentials
         self._endpoint_url = endpoint_url
         self._provisioned = provisioned
@@ -162,9 +163,13 @@ class Sandbox:
         return self._api
 
     async def _initialize(self, limit: float) -> None:
+        # In a thread: the first time it may have to try out another interpreter.
+        interpreter = await asyncio.to_thread(
+            python_runtime.interpreter, self.deployment.runtime, self._library
+        )
         began = time.perf_counter()
         self._peak = 0
-        description = self._interpreter.description
+        description = interpreter.description
         self._log.platform(
             "initStart",
             f"INIT_START Runtime Version: {description}",
@@ -172,24 +177,24 @@ class Sandbox:
         )
         self._api = RuntimeApi(self._freeze)
         address = await self._api.start()
-        self._child = await asyncio.to_thread(self._spawn, address)
+        self._child = await asyncio.to_thread(self._spawn, interpreter, address)
         asyncio.get_running_loop().add_reader(self._output, self._read_output)
         error = await self._until(self._api.initialized, limit - (time.perf_counter() - began))
         if error is not None:
             document = _json_object(error)
             raise _Ended("error", str(document.get("errorType", "Runtime.Unknown")), "", payload=error)
 
-    def _spawn(self, address: str) -> processes.Child:
+    def _spawn(self, interpreter: Interpreter, address: str) -> processes.Child:
         temporary = self._home / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        argv = [*self._interpreter.argv, self.deployment.handler]
-        environment = self._environment(address, temporary)
+        argv = [*interpreter.argv, self.deployment.handler]
+        environment = self._environment(interpreter, address, temporary)
         child = processes.spawn(argv, env=environment, cwd=self._root, stdout=subprocess.PIPE)
         if child.stdout is not None:
             os.set_blocking(child.stdout.fileno(), False)
         return child
 
-    def _environment(self, address: str, temporary: Path) -> dict[str, str]:
+    def _environment(self, interpreter: Interpreter, address: str, temporary: Path) -> dict[str, str]:
         deployment = self.deployment
         replaceable = {
             "LANG": "en_US.UTF-8",
@@ -217,9 +222,9 @@ class Sandbox:
             fixed["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
             fixed["AWS_LAMBDA_LOG_LEVEL"] = deployment.logging.get("ApplicationLogLevel", "INFO")
         environment = {**replaceable, **deployment.variables, **fixed}
-        if self._interpreter.library is not None:
-            environment["LAMBDA_RUNTIME_DIR"] = str(self._interpreter.library)
-            paths = [deployment.variables.get("PYTHONPATH"), str(self._interpreter.library)]
+        if interpreter.library is not None:
+            environment["LAMBDA_RUNTIME_DIR"] = str(interpreter.library)
+            paths = [deployment.variables.get("PYTHONPATH"), str(interpreter.library)]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         return environment
 
