@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -42,7 +43,7 @@ def unpack(url: str, account_id: str, folder: Path) -> None:
         with tarfile.open(download, "r:gz") as archive:
             _check_size(sum(member.size for member in archive))
             archive.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError) as error:
         raise ModelDataError(
             f'Failed to extract model data archive for container "primary" from URL "{url}". Please ensure '
             f"that the object located at the URL is a valid tar.gz archive. ({error})"

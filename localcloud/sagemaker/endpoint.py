@@ -86,12 +86,13 @@ class Endpoint(FakeEndpoint):
         try:
             green.fleet.start()
             rollout.run(self._share, self._closing)
-        except (StartError, RolloutError) as error:
+        except Exception as error:
             with self._lock:
                 self.endpoint_status = "RollingBack"
                 self._green_share = 0.0
+            reason = self._reason(error)
             green.fleet.stop()
-            self._settle("InService", str(error))
+            self._settle("InService", reason)
             return
         with self._lock:
             self._current = green
@@ -120,11 +121,12 @@ class Endpoint(FakeEndpoint):
     def _resize(self, fleet: Fleet, before: dict[str, tuple[int, float]]) -> None:
         try:
             fleet.resize()
-        except StartError as error:
+        except Exception as error:
             self.endpoint_status = "RollingBack"
+            reason = self._reason(error)
             _set(fleet, before)
             fleet.resize()
-            self._settle("InService", str(error))
+            self._settle("InService", reason)
             return
         for variant in fleet.variants.values():
             variant.current_weight = variant.desired_weight
@@ -179,13 +181,20 @@ class Endpoint(FakeEndpoint):
             self.last_modified_time = utcnow()
         log.info("endpoint %s is %s; failure: %s", self.endpoint_name, status, failure_reason)
 
+    def _reason(self, error: Exception) -> str:
+        """FailureReason; called where `error` is handled."""
+        if isinstance(error, (StartError, RolloutError)):
+            return str(error)
+        log.exception("endpoint %s", self.endpoint_name)
+        return f"The embedded cloud failed: {error!r}"
+
     def _in_background(self, work: Callable[[], None]) -> None:
         def run() -> None:
             try:
                 work()
             except Exception as error:
-                log.exception("endpoint %s", self.endpoint_name)
-                self._settle("Failed", f"The embedded cloud failed: {error!r}")
+                # What serves goes on serving.
+                self._settle("InService" if self._current else "Failed", self._reason(error))
 
         threading.Thread(target=run, name=f"endpoint {self.endpoint_name}", daemon=True).start()
 

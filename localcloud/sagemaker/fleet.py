@@ -64,6 +64,7 @@ class Fleet:
                 for variant in self.variants.values():
                     lacking = variant.desired_count - len(variant.instances)
                     missing += [(variant, Instance(variant.spec, self._host)) for _ in range(lacking)]
+                for variant in self.variants.values():
                     surplus += variant.instances[variant.desired_count :]
                     del variant.instances[variant.desired_count :]
                 self._starting = [instance for _, instance in missing]
@@ -75,7 +76,7 @@ class Fleet:
             try:
                 for started in as_completed([pool.submit(self._launch, *pair) for pair in missing]):
                     started.result()
-            except StartError:
+            except BaseException:
                 for _, instance in missing:  # one decides for all: no waiting for the others' deadline
                     instance.cancel()
                 raise
@@ -91,19 +92,25 @@ class Fleet:
     def _supervise(self) -> None:
         pause = _FIRST_RESTART_PAUSE
         while not self._stopping.wait(_SUPERVISION_INTERVAL):
-            self._bury()
-            if not self._resizing.acquire(blocking=False):
-                continue  # the endpoint is at it
             try:
-                self.resize()
+                self._replace_dead()
                 pause = _FIRST_RESTART_PAUSE
                 continue
             except StartError as error:
                 log.warning("replacement failed, next attempt in %.1f s: %s", pause, error)
-            finally:
-                self._resizing.release()
+            except Exception:  # such as no more processes or file descriptors: it may pass
+                log.exception("replacement failed, next attempt in %.1f s", pause)
             self._stopping.wait(pause)
             pause = min(pause * 2, _LAST_RESTART_PAUSE)
+
+    def _replace_dead(self) -> None:
+        self._bury()
+        if not self._resizing.acquire(blocking=False):
+            return  # the endpoint is at it
+        try:
+            self.resize()
+        finally:
+            self._resizing.release()
 
     def _bury(self) -> None:
         dead: list[Instance] = []

@@ -72,22 +72,31 @@ class SageMakerRuntime(SageMakerRuntimeResponse):
             )
         if "X-Amzn-SageMaker-Target-Model" in self.headers:
             raise NotImplementedError("InvokeEndpoint with TargetModel")
+        variant = self.headers.get("X-Amzn-SageMaker-Target-Variant")
+        return self._invoke(name, variant, body, began)
+
+    def _fleet(self, name: str, variant: str | None) -> Fleet:
         endpoint = sagemaker_backends[self.current_account][self.region].endpoints.get(name)
         fleet = endpoint.fleet() if isinstance(endpoint, Endpoint) else None
         if fleet is None:
             raise InvalidRequest(f"Endpoint {name} of account {self.current_account} not found.")
-        variant = self.headers.get("X-Amzn-SageMaker-Target-Variant")
         if variant is not None and variant not in fleet.variants:
             raise InvalidRequest(f"Variant {variant} not found for endpoint {name}.")
-        return self._invoke(name, fleet, variant, body, began)
+        return fleet
 
-    def _invoke(
-        self, name: str, fleet: Fleet, variant: str | None, body: bytes, began: float
-    ) -> TYPE_RESPONSE:
+    def _invoke(self, name: str, variant: str | None, body: bytes, began: float) -> TYPE_RESPONSE:
         headers = {key: self.headers[key] for key in _PASSED if key in self.headers}
         headers.setdefault("Content-Type", "application/json")
         tried: set[str] = set()
-        while (choice := fleet.acquire(variant, tried)) is not None:
+        fleet, exhausted = self._fleet(name, variant), set[Fleet]()
+        while True:
+            choice = fleet.acquire(variant, tried)
+            if choice is None:
+                exhausted.add(fleet)
+                fleet = self._fleet(name, variant)  # an update may have replaced it meanwhile
+                if fleet in exhausted:
+                    break
+                continue
             instance, instances = choice
             tried.add(instance.id)
             sent = time.perf_counter()

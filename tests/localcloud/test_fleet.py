@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from localcloud.config import Config
+from localcloud.sagemaker import archive, fleet, runtime
+from localcloud.sagemaker.endpoint import Deployment, Endpoint
+from localcloud.sagemaker.fleet import Fleet
+from localcloud.sagemaker.instance import Host
+from localcloud.sagemaker.runtime import SageMakerRuntime, Unavailable
+
+
+def test_the_supervisor_survives_what_it_did_not_expect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "_FIRST_RESTART_PAUSE", 0.01)
+    monkeypatch.setattr(fleet, "_SUPERVISION_INTERVAL", 0.01)
+    watched = Fleet([], Host(Config(tmp_path, "http://127.0.0.1:1"), tmp_path))
+    watched.start()
+    attempts, recovered = [0], threading.Event()
+
+    def resize() -> None:
+        attempts[0] += 1
+        if attempts[0] < 3:
+            raise OSError("too many open files")
+        recovered.set()
+
+    monkeypatch.setattr(watched, "resize", resize)
+    try:
+        assert recovered.wait(10)
+    finally:
+        watched.stop()
+
+
+@pytest.fixture
+def request_() -> Callable[[list[Any]], SageMakerRuntime]:
+    """A request whose endpoint answers with these fleets, one after the other."""
+
+    class Request(SageMakerRuntime):
+        def __init__(self, fleets: list[Any]) -> None:
+            self._fleets = iter(fleets)
+            self.headers: dict[str, str] = {}
+
+        def _fleet(self, name: str, variant: str | None) -> Any:
+            return next(self._fleets)
+
+        def _record(self, *_: Any) -> None: ...
+
+    return Request
+
+
+class Fake:
+    def __init__(self, *instances: Any) -> None:
+        self.instances = list(instances)
+
+    def acquire(self, _: str | None, tried: set[str]) -> tuple[Any, int] | None:
+        return next(((one, 1) for one in self.instances if one.id not in tried), None)
+
+    def release(self, instance: Any) -> None: ...
+
+
+def test_a_request_follows_the_endpoint_to_the_fleet_that_replaced_its_own(
+    request_: Callable[[list[Any]], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        runtime, "_ask", lambda *_: SimpleNamespace(status=200, headers={}, data=b"from green")
+    )
+    instance = SimpleNamespace(id="i-1", spec=SimpleNamespace(variant_name="main"))
+    monkeypatch.setattr(SageMakerRuntime, "current_account", "123456789012", raising=False)
+    blue, green = Fake(), Fake(instance)
+    assert request_([blue, green])._invoke("e", None, b"", 0.0)[2] == b"from green"
+    with pytest.raises(Unavailable, match="has no healthy instance"):
+        request_([blue, blue])._invoke("e", None, b"", 0.0)
+
+
+def test_a_damaged_archive_is_model_data_that_cannot_be_extracted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        member = tarfile.TarInfo("weights")
+        member.size = 100_000
+        tar.addfile(member, io.BytesIO(bytes(i * i % 251 for i in range(100_000))))
+    data = buffer.getvalue()
+    damaged = data[:100] + b"\xff" * 60 + data[160:]
+    monkeypatch.setattr(archive, "find", lambda *_: SimpleNamespace(value=damaged))
+    with pytest.raises(archive.ModelDataError, match="Failed to extract model data archive"):
+        archive.unpack("s3://b/k", "123456789012", tmp_path / "model")
+
+
+def test_an_update_that_fails_for_an_unforeseen_reason_leaves_the_old_fleet_in_service() -> None:
+    def break_down() -> None:
+        raise RuntimeError("can't start new thread")
+
+    endpoint = Endpoint("123456789012", "us-east-1", "e", [])
+    blue = Deployment("blue", {}, Fleet([], cast(Host, None)), {})
+    endpoint._current = blue
+    green = SimpleNamespace(config_name="green", fleet=SimpleNamespace(start=break_down, stop=lambda: None))
+    endpoint._shift(blue, cast(Deployment, green), cast(Any, None))
+    state = endpoint.response_object
+    assert (state["EndpointStatus"], endpoint.fleet()) == ("InService", blue.fleet)
+    assert "can't start new thread" in state["FailureReason"]
