@@ -56,6 +56,18 @@ class SageMaker(SageMakerResponse):
         self._backend.tag_lifecycle_config(name, self.params.get("Tags") or [])
         return result
 
+    def list_notebook_instance_lifecycle_configs(self) -> ActionResult:
+        """All on one page; the filters of AWS are refused."""
+        unsupported = self.params.keys() - {"MaxResults"}
+        if unsupported:
+            raise NotImplementedError(
+                f"ListNotebookInstanceLifecycleConfigs with {', '.join(sorted(unsupported))}"
+            )
+        configurations = self._backend.notebook_instance_lifecycle_configurations.values()
+        return ActionResult(
+            {"NotebookInstanceLifecycleConfigs": [entry.response_object for entry in configurations]}
+        )
+
 
 def _refusal(operation: str) -> Callable[[SageMaker], ActionResult]:
     def refuse(_: SageMaker) -> ActionResult:
