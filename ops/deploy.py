@@ -140,12 +140,15 @@ class Deployment:
         recovery.refuse_when_at_work(terraform)
         recovery.remove(self.sweeper, orphans)
         marker = recovery.Marker(self.stage)
+        after_unfinished = marker.read() is not None
         marker.set(identity=self.stage.identity, known=recovery.count(terraform.state()))
         with Progress("apply", sum(planned.counts.values())) as progress:
             try:
                 terraform.apply(self.plan_file, progress.on_event)
             finally:
                 self.discard()
+        if after_unfinished:  # what was in service then, and could not be removed before, is not now
+            recovery.remove(self.sweeper, recovery.unknown_to(terraform.state(), self.sweeper))
         marker.clear()  # one that failed leaves it: the next command looks whether all that was made is recorded
         return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -170,8 +173,43 @@ def test_a_saved_plan_is_not_applied_when_its_inputs_have_changed(project: Proje
     assert "Only the plan that was reviewed is applied." in complaint
 
 
-def test_apply_asks_and_without_a_terminal_refuses(project: Project) -> None:
+def test_without_a_terminal_to_ask_on_nothing_is_destroyed(project: Project) -> None:
     assert "Add --yes" in project.inv("destroy", fails=True)
+
+
+def test_a_photo_is_fetched_by_its_url(project: Project) -> None:
+    photo = digit(project, "7")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(photo.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{photo.name}"
+        event = {"endpoint_name": LEGACY_NAME, "request_dict": json.dumps({"url": url})}
+        client = project.client("lambda")
+        answer = client.invoke(
+            FunctionName="kennel-local-classify", Qualifier="live", Payload=json.dumps(event)
+        )
+        assert json.loads(answer["Payload"].read()) == [7]
+        assert json.loads(project.inv("predict", "--image", url, "--json"))["name"] == "7"
+        server.shutdown()
+
+
+def test_an_update_whose_terraform_is_killed_is_finished_by_the_next_apply(project: Project) -> None:
+    project.inv("train", "--seed", "1")
+    project.inv("plan", "--force")
+    task = project.start("apply", "--yes")
+    wait_for(
+        lambda: log_says(project, "apply_start", "aws_sagemaker_endpoint.this"), "the endpoint is updated"
+    )
+    kill_terraform(project)
+    task.communicate(timeout=DEADLINE)
+    assert task.returncode == 1
+
+    again = project.start("apply", "--yes", "--force")
+    out, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    assert "did not finish" in errors
+    assert "golden photo   answered right" in out
+    assert project.inv("plan").startswith("Nothing changes")
 
 
 def test_destroy_leaves_nothing(project: Project) -> None:
@@ -186,9 +224,8 @@ def test_destroy_leaves_nothing(project: Project) -> None:
 def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(project: Project) -> None:
     project.inv("plan")
     task = project.start("apply", "--yes")
-    record = project.root / ".kennel" / "stages" / "local" / "terraform.running.json"
     wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
-    os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+    kill_terraform(project)
     _, errors = task.communicate(timeout=DEADLINE)
     assert task.returncode == 1
     assert "Traceback" not in errors
@@ -196,7 +233,7 @@ def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(project: Pro
     again = project.start("apply", "--yes")
     out, errors = again.communicate(timeout=DEADLINE)
     assert again.returncode == 0, errors
-    assert "did not finish. Removed what it had made and not recorded" in errors
+    assert "did not finish. It had made, and not recorded:" in errors
     assert "Released the state lock" in errors
     assert "golden photo   answered right" in out
 
@@ -216,6 +253,11 @@ def test_an_apply_whose_cloud_is_killed_starts_anew(project: Project) -> None:
     assert again.returncode == 0, errors
     assert "starting anew" in errors
     assert "golden photo   answered right" in out
+
+
+def kill_terraform(project: Project) -> None:
+    record = project.root / ".kennel" / "stages" / "local" / "terraform.running.json"
+    os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
 
 
 def log_says(project: Project, kind: str, address: str) -> bool:
