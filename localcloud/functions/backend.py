@@ -105,6 +105,8 @@ class ExecutingLambdaBackend(LambdaBackend):
             self._published.pop(name, None)
             self._urls = {key: url for key, url in self._urls.items() if key[0] != name}
             self._event_configs = {key: each for key, each in self._event_configs.items() if key[0] != name}
+        else:
+            self._event_configs.pop((name, version), None)
 
     # -- invocation
 
@@ -295,8 +297,12 @@ class ExecutingLambdaBackend(LambdaBackend):
         return alias
 
     def delete_alias(self, name: str, function_name: str) -> None:
-        self.engine.unprovision(self._key(self.get_function(function_name)), name)
+        """With it goes what was configured for it, as on AWS."""
+        function = self.get_function(function_name)
+        self.engine.unprovision(self._key(function), name)
         super().delete_alias(name, function_name)
+        self._urls.pop((function.function_name, name), None)
+        self._event_configs.pop((function.function_name, name), None)
 
     def _check_routing(self, function_name: str, version: str, routing: Mapping[str, Any] | None) -> None:
         weights = (routing or {}).get("AdditionalVersionWeights") or {}

@@ -23,10 +23,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from moto.awslambda.exceptions import LambdaClientError
+
 from localcloud.functions.errors import (
     InvalidParameterValue,
     NotImplementedHere,
-    ServiceError,
     Throttled,
     TooLarge,
 )
@@ -126,7 +127,7 @@ def _answer(
         return _refusal(
             413, f"Request must be smaller than {SYNC_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
         )
-    except ServiceError as error:
+    except LambdaClientError as error:  # ours and moto's own
         return _refusal(int(error.code), error.message)
     if outcome.failed:
         return _refusal(502, "Internal Server Error")

@@ -221,3 +221,18 @@ def test_a_url_of_an_alias_runs_its_version_and_is_managed_apart(aws: Any) -> No
 def test_what_a_url_cannot_do_here_is_named(aws: Any, options: dict[str, Any], named: str) -> None:
     with pytest.raises(ClientError, match=f"does not implement {named}"):
         aws.functions.create_function_url_config(FunctionName=aws.deploy(ECHO), AuthType="NONE", **options)
+
+
+def test_what_belongs_to_an_alias_goes_with_it(aws: Any) -> None:
+    name = aws.deploy("def handler(event, context):\n    return 1\n", Publish=True)
+    aws.functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    url = aws.functions.create_function_url_config(FunctionName=name, Qualifier="live", AuthType="AWS_IAM")
+    aws.functions.put_function_event_invoke_config(
+        FunctionName=name, Qualifier="live", MaximumRetryAttempts=0
+    )
+    assert ask(url["FunctionUrl"], headers=SIGNED).json == 1
+    aws.functions.delete_alias(FunctionName=name, Name="live")
+    assert ask(url["FunctionUrl"], headers=SIGNED).status == 403
+    assert aws.functions.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"] == []
+    events = aws.functions.list_function_event_invoke_configs(FunctionName=name)
+    assert events["FunctionEventInvokeConfigs"] == []
