@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from localcloud import gaps
 from localcloud.config import Config
 from localcloud.functions import with_function_urls
+from localcloud.strangers import refuse_strangers
 from localcloud.wire import error_response, operation, signing_service
 
 log = logging.getLogger(__name__)
@@ -23,21 +24,13 @@ def create_app(config: Config) -> WSGIApplication:
     gaps.install(config)
     dispatcher = DomainDispatcherApplication(_backend_app)
 
-    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def aws(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer: list[Any] = []
 
         def hold(status: str, headers: list[tuple[str, str]], *_: object) -> None:
             answer[:] = status, headers
 
-        try:
-            body: Iterable[bytes] = dispatcher(environ, hold)
-        except NotImplementedError as error:
-            return _not_implemented(environ, start_response, str(error))
-        except Exception:
-            log.exception("%s %s failed", signing_service(environ), operation(environ))
-            message = f"The embedded cloud failed at {operation(environ)}; its log has the traceback."
-            # Not 500, which Terraform's provider tries 25 times: what fails here fails every time.
-            return error_response(environ, start_response, 501, "InternalFailure", message)
+        body: Iterable[bytes] = dispatcher(environ, hold)
         status, headers = answer
         # moto answers 404 with no AWS error in it where no URL or operation of its matches.
         if status.startswith("404") and _is_foreign(headers):
@@ -45,12 +38,31 @@ def create_app(config: Config) -> WSGIApplication:
         start_response(status, headers)
         return body
 
-    return with_function_urls(app)
+    return refuse_strangers(_guard(with_function_urls(aws)))
+
+
+def _guard(app: WSGIApplication) -> WSGIApplication:
+    """`app` starts its response last, so that an error can still be answered."""
+
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return app(environ, start_response)
+        except NotImplementedError as error:
+            return _not_implemented(environ, start_response, str(error))
+        except Exception:
+            log.exception("%s %s failed", signing_service(environ), operation(environ))
+            message = f"The embedded cloud failed at {operation(environ)}; its log has the traceback."
+            # Not 500, which Terraform's provider tries 25 times: what fails here fails every time.
+            return error_response(environ, start_response, 501, "InternalFailure", message)
+
+    return guarded
 
 
 def _backend_app(service: SERVICE_NAMES | None) -> Flask:
     if service is None:
         raise NotImplementedError("moto has no such service")
+    if str(service) == "moto_api":  # resets everything for anybody who asks
+        raise NotImplementedError("moto's own API is switched off")
     return create_backend_app(service)
 
 

@@ -62,3 +62,36 @@ def test_an_object_of_many_megabytes_makes_the_round_trip(client: Callable[[str]
     body = bytes(range(256)) * 80_000  # 20 MB
     client("s3").put_object(Bucket="large", Key="model", Body=body)
     assert client("s3").get_object(Bucket="large", Key="model")["Body"].read() == body
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Origin": "https://evil.example"}, "from 'https://evil.example'"),
+        ({"Origin": "null"}, "from 'null'"),
+        ({"Origin": "http://localhost:3000"}, "from 'http://localhost:3000'"),
+        ({"Sec-Fetch-Site": "cross-site"}, "is 'cross-site'"),
+        ({"Host": "rebound.evil.example"}, "not to Host 'rebound.evil.example'"),
+        ({"Host": "127.0.0.1.evil.example"}, "not to Host"),
+    ],
+)
+def test_a_web_page_cannot_drive_the_cloud(
+    client: Callable[[str], Any], cloud: CloudInfo, headers: dict[str, str], said: str
+) -> None:
+    answer = urllib3.request("PUT", f"{cloud.endpoint_url}/of-a-web-page", headers=headers, retries=False)
+    assert answer.status == 403
+    assert said in answer.data.decode()
+    assert "of-a-web-page" not in [one["Name"] for one in client("s3").list_buckets()["Buckets"]]
+
+
+@pytest.mark.parametrize("host", ["localhost:1234", "[::1]:1", "a.localhost", "b.s3.us-east-1.amazonaws.com"])
+def test_the_cloud_answers_to_its_names_and_aws_s(cloud: CloudInfo, host: str) -> None:
+    answer = urllib3.request("GET", cloud.endpoint_url, headers={"Host": host}, retries=False)
+    assert answer.status != 403
+
+
+def test_moto_s_own_api_is_switched_off(client: Callable[[str], Any], cloud: CloudInfo) -> None:
+    client("s3").create_bucket(Bucket="not-reset")
+    answer = urllib3.request("POST", f"{cloud.endpoint_url}/moto-api/reset", retries=False)
+    assert (answer.status, b"switched off" in answer.data) == (501, True)
+    assert "not-reset" in [one["Name"] for one in client("s3").list_buckets()["Buckets"]]
