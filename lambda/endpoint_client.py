@@ -117,7 +117,7 @@ class EndpointClient:
             if not isinstance(failure, EndpointUnavailableError):
                 raise failure
             first, longest = BACKOFF
-            pause = random.uniform(0, min(longest, first * 2**attempt))  # noqa: S311 - spreads load, guards nothing
+            pause = random.uniform(0, min(longest, first * 2 ** (attempt - 1)))  # noqa: S311 - spreads load, guards nothing
             if attempt == MAX_ATTEMPTS or self._clock() + pause >= end:
                 raise failure
             self._sleep(pause)

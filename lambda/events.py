@@ -48,7 +48,8 @@ class Ask:
         try:
             prediction = json.loads(body)
             return _labels(prediction) if self.top_k is None else _named(prediction)
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        # OverflowError: of a whole number that no float can hold.
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError):
             wanted = "scores in two dimensions" if self.top_k is None else "predictions with names"
             raise MalformedPredictionError(f"The endpoint's answer does not hold {wanted}.") from None
 

@@ -92,8 +92,8 @@ def _fetch_policy(env: Mapping[str, str]) -> FetchPolicy:
     policy = FetchPolicy(
         allow_http=_flag(env, "FETCH_ALLOW_HTTP"),
         allow_loopback=_flag(env, "FETCH_ALLOW_LOOPBACK"),
-        max_bytes=int(_number(env, "FETCH_MAX_BYTES", 5 * 1024 * 1024, 1, MAX_REQUEST_BYTES)),
-        total_seconds=_number(env, "FETCH_TIMEOUT_SECONDS", 8, 0.001, 900),
+        max_bytes=int(_number(env, "FETCH_MAX_BYTES", FetchPolicy.max_bytes, 1, MAX_REQUEST_BYTES)),
+        total_seconds=_number(env, "FETCH_TIMEOUT_SECONDS", FetchPolicy.total_seconds, 0.001, 900),
     )
     if (policy.allow_http or policy.allow_loopback) and stage != "local":
         raise SettingsError(

@@ -274,6 +274,7 @@ def test_a_failing_endpoint_is_answered_over_http(
         b"{}",
         b"null",
         b"[[null]]",
+        b"[[1" + b"0" * 400 + b"]]",
         b"[" * 99999,
     ],
 )

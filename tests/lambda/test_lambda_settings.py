@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from guarded_fetch import FetchPolicy
 from lambda_errors import SettingsError
@@ -13,9 +16,15 @@ def settings(**more: str) -> Settings:
 
 
 def test_the_least_environment_is_strict_about_urls() -> None:
-    assert settings().fetch == FetchPolicy(
-        allow_http=False, allow_loopback=False, max_bytes=5 * 1024 * 1024, total_seconds=8
-    )
+    assert settings().fetch == FetchPolicy(allow_http=False, allow_loopback=False)
+
+
+def test_a_fetch_has_the_time_and_the_size_that_terraform_gives_it_too() -> None:
+    variables = Path(__file__).parents[2].joinpath("terraform/modules/lambda/variables.tf").read_text("utf-8")
+    limits = variables.partition("fetch = optional(object({")[2].partition("})")[0]
+    default = dict(re.findall(r"(\w+) += optional\(number, (\d+)\)", limits))
+    fetch = settings().fetch
+    assert default == {"max_bytes": str(fetch.max_bytes), "timeout_seconds": f"{fetch.total_seconds:g}"}
 
 
 def test_empty_variables_count_as_unset() -> None:
