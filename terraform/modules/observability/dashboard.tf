@@ -27,7 +27,7 @@ locals {
       metrics = [
         concat(["AWS/SageMaker", "Invocation4XXErrors"], local.endpoint_metric, [{ stat = "Sum", label = "callers' (4XX)" }]),
         concat(["AWS/SageMaker", "Invocation5XXErrors"], local.endpoint_metric, [{ stat = "Sum", label = "server's (5XX)" }]),
-        concat(["AWS/SageMaker", "InvocationModelErrors"], local.endpoint_metric, [{ stat = "Sum", label = "model's" }]),
+        concat(["AWS/SageMaker", "InvocationModelErrors"], local.endpoint_metric, [{ stat = "Sum", label = "the model's (4XX, 5XX, none)" }]),
       ]
       limits = [{ label = "alarm (5XX)", value = local.thresholds.server_errors }]
     },

@@ -24,10 +24,11 @@ variable "endpoint" {
 }
 
 variable "lambda" {
-  description = "Names of the function and of its alias."
+  description = "Names of the function and of its alias, and whether it has a URL."
   type = object({
     function_name = string
     alias         = string
+    url           = optional(bool, false)
   })
   nullable = false
 

@@ -183,3 +183,50 @@ run "tells_the_topic_and_its_subscribers_by_choice" {
     error_message = "Every alarm must go to the topic, and the topic to the address."
   }
 }
+
+run "does_not_hold_a_callers_mistakes_against_the_model" {
+  command = plan
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.this["endpoint-model-errors"].metric_query : query.id => query.expression == null ? one(query.metric).metric_name : query.expression } == {
+      all = "InvocationModelErrors", less = "Invocation4XXErrors", difference = "all - FILL(less, 0)"
+    }
+    error_message = "Answers with 4XX must not undo an update."
+  }
+  assert {
+    condition = alltrue([for query in aws_cloudwatch_metric_alarm.this["endpoint-model-errors"].metric_query : query.expression != null ? query.return_data : (
+      one(query.metric).dimensions == tomap({ EndpointName = "kennel-dev", VariantName = "primary" }) && one(query.metric).stat == "Sum" && one(query.metric).period == 60
+    )])
+    error_message = "The difference must be that of this variant's sums."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["endpoint-model-errors"].metric_name == null && aws_cloudwatch_metric_alarm.this["endpoint-model-errors"].threshold == 5
+    error_message = "The alarm must look at the difference."
+  }
+}
+
+run "watches_the_url_where_there_is_one" {
+  command = plan
+
+  variables {
+    lambda = { function_name = "kennel-dev-classify", alias = "live", url = true }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["lambda-url-errors"].metric_name == "Url5xxCount" && aws_cloudwatch_metric_alarm.this["lambda-url-errors"].dimensions == tomap({ FunctionName = "kennel-dev-classify" })
+    error_message = "The handler's answers with server errors must be seen."
+  }
+}
+
+run "does_not_roll_back_on_the_url" {
+  command = plan
+
+  variables {
+    lambda = { function_name = "kennel-dev-classify", alias = "live", url = true }
+  }
+
+  assert {
+    condition     = !contains(output.rollback_alarm_names, "kennel-dev-lambda-url-errors")
+    error_message = "The function is no reason to undo an update of the endpoint."
+  }
+}
