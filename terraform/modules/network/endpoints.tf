@@ -72,6 +72,22 @@ data "aws_iam_policy_document" "s3_endpoint" {
       }
     }
   }
+
+  # All of S3 goes through the endpoint, what the way out is for included: packages, image layers, pictures at S3 addresses.
+  dynamic "statement" {
+    for_each = local.internet ? [1] : []
+
+    content {
+      sid       = "ReadWhatTheWayOutLeadsTo"
+      actions   = ["s3:GetObject"]
+      resources = ["*"]
+
+      principals {
+        type        = "*"
+        identifiers = ["*"]
+      }
+    }
+  }
 }
 
 resource "aws_vpc_endpoint" "s3" {

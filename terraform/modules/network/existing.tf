@@ -32,10 +32,15 @@ data "aws_subnets" "default" {
     values = ["true"]
   }
 
+  filter {
+    name   = "availability-zone"
+    values = data.aws_availability_zones.available[0].names
+  }
+
   lifecycle {
     postcondition {
       condition     = length(self.ids) > 0
-      error_message = "network.mode default needs a default VPC that still has its default subnets; this one has none. Name subnets with mode existing."
+      error_message = "network.mode default needs a default VPC that still has its default subnets, in a zone with the services; this one has none. Name subnets with mode existing."
     }
   }
 }

@@ -45,9 +45,10 @@ data "aws_iam_policy_document" "flow_logs" {
 resource "aws_iam_role" "flow_logs" {
   count = local.flow_logs ? 1 : 0
 
-  name               = "${var.prefix}-flow-logs"
-  description        = "VPC flow logs write to their log group"
-  assume_role_policy = data.aws_iam_policy_document.flow_logs_trust[0].json
+  name                 = "${var.prefix}-flow-logs"
+  description          = "VPC flow logs write to their log group"
+  assume_role_policy   = data.aws_iam_policy_document.flow_logs_trust[0].json
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "flow_logs" {

@@ -24,7 +24,10 @@ data "aws_region" "current" {}
 data "aws_partition" "current" {}
 
 data "aws_availability_zones" "available" {
-  count = local.create ? 1 : 0
+  count = var.network.mode == "existing" ? 0 : 1
+
+  # Old zones that SageMaker and the current instance types are missing from.
+  exclude_zone_ids = ["use1-az3", "usw1-az2", "cac1-az3"]
 
   # No local zones: they lack most services.
   filter {

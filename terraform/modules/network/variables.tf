@@ -17,9 +17,9 @@ variable "network" {
     - cidr, availability_zones: address range and number of zones of the created VPC.
     - internet: the way out. none; public (an internet gateway, subnets with public addresses) and nat (an internet
       gateway, one NAT gateway, one Elastic IP) are for mode create; existing (the VPC has a way out of its own) for the others.
-    - s3_endpoint: an S3 gateway endpoint. Null: on in a created VPC only, because its policy holds for everything in
+    - s3_endpoint: an S3 gateway endpoint, to our buckets and, where there is a way out, to read any other. Null: on in a created VPC only, because its policy holds for everything in
       the subnets' route tables, and would cut the neighbours in a shared VPC off from their buckets.
-    - amazon_linux_repositories: let the S3 endpoint also reach Amazon Linux 2023's package repositories.
+    - amazon_linux_repositories: without a way out, let the S3 endpoint also reach Amazon Linux 2023's package repositories.
     - interface_endpoints: AWS services to reach without a way out; each costs money by the hour.
     - flow_logs, flow_log_retention_days: flow logs of the created VPC, in CloudWatch Logs.
   EOT
@@ -128,5 +128,16 @@ variable "s3_access" {
       || length(var.s3_access.read_write) + length(var.s3_access.read_only) > 0
     )
     error_message = "s3_access must name at least one bucket where there is an S3 endpoint: a policy without buckets would let nothing through."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "A managed policy that bounds what the flow logs' role may do; null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be null or the ARN of an IAM policy; got ${jsonencode(var.permissions_boundary_arn)}."
   }
 }

@@ -331,3 +331,87 @@ run "more_zones_than_the_region_has_are_refused" {
 
   expect_failures = [aws_vpc.this]
 }
+
+run "with_a_way_out_any_bucket_can_be_read_through_the_endpoint" {
+  command = apply
+
+  variables {
+    network = { internet = "nat" }
+  }
+
+  assert {
+    condition     = [for statement in data.aws_iam_policy_document.s3_endpoint[0].statement : statement.actions if contains(statement.resources, "*")] == [toset(["s3:GetObject"])]
+    error_message = "Packages, image layers and foreign pictures go through the endpoint too, and must be readable, no more."
+  }
+
+  assert {
+    condition     = output.package_repositories
+    error_message = "The repositories are said to be out of reach."
+  }
+}
+
+run "with_public_addresses_any_bucket_can_be_read_through_the_endpoint" {
+  command = apply
+
+  variables {
+    network = { internet = "public" }
+  }
+
+  assert {
+    condition     = [for statement in data.aws_iam_policy_document.s3_endpoint[0].statement : statement.actions if contains(statement.resources, "*")] == [toset(["s3:GetObject"])]
+    error_message = "Packages, image layers and foreign pictures go through the endpoint too, and must be readable, no more."
+  }
+
+  assert {
+    condition     = output.package_repositories
+    error_message = "The repositories are said to be out of reach."
+  }
+}
+
+run "an_s3_endpoint_of_ours_in_a_vpc_without_a_way_out_reaches_no_repositories" {
+  command = apply
+
+  variables {
+    network = { mode = "existing", vpc_id = "vpc-0123456789abcdef0", subnet_ids = ["subnet-0000000000000000a"], s3_endpoint = true }
+  }
+
+  assert {
+    condition     = !output.package_repositories
+    error_message = "The endpoint hides the repositories, whatever the VPC reached before."
+  }
+}
+
+run "the_flow_logs_role_is_bounded" {
+  command = plan
+
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  assert {
+    condition     = aws_iam_role.flow_logs[0].permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
+    error_message = "An account that demands a boundary would refuse the role."
+  }
+}
+
+run "zones_without_the_services_are_left_out" {
+  command = plan
+
+  assert {
+    condition     = data.aws_availability_zones.available[0].exclude_zone_ids == toset(["use1-az3", "usw1-az2", "cac1-az3"])
+    error_message = "A subnet may end up where neither SageMaker nor the instances are."
+  }
+}
+
+run "default_subnets_in_zones_without_the_services_are_left_out" {
+  command = plan
+
+  variables {
+    network = { mode = "default" }
+  }
+
+  assert {
+    condition     = one([for filter in data.aws_subnets.default[0].filter : filter.values if filter.name == "availability-zone"]) == toset(["eu-west-1a", "eu-west-1b", "eu-west-1c"])
+    error_message = "The default VPC's subnets must be of the zones that remain."
+  }
+}

@@ -194,3 +194,13 @@ run "an_s3_endpoint_without_buckets_is_refused" {
 
   expect_failures = [var.s3_access]
 }
+
+run "a_boundary_that_is_no_policy_is_refused" {
+  command = plan
+
+  variables {
+    permissions_boundary_arn = "boundary"
+  }
+
+  expect_failures = [var.permissions_boundary_arn]
+}
