@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from localcloud import control
+from localcloud.accepted import accepted_only
 from localcloud.errors import CloudError
 
 
@@ -38,13 +39,13 @@ def main() -> None:
             running = control.status(options.state_dir)
             if running is None:
                 sys.exit("not running")
-            _print(running)
+            _print(running, accepted_only=accepted_only())
     except CloudError as error:
         sys.exit(str(error))
 
 
-def _print(info: control.CloudInfo) -> None:
-    print(json.dumps(asdict(info), default=str))
+def _print(info: control.CloudInfo, **more: object) -> None:
+    print(json.dumps({**asdict(info), **more}, default=str, indent=1 if more else None))
 
 
 if __name__ == "__main__":

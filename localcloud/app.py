@@ -11,7 +11,7 @@ from flask import Flask
 from moto.backends import SERVICE_NAMES
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from localcloud import gaps
+from localcloud import accepted, gaps
 from localcloud.config import Config
 from localcloud.functions import with_function_urls
 from localcloud.strangers import refuse_strangers
@@ -30,6 +30,7 @@ def create_app(config: Config) -> WSGIApplication:
         def hold(status: str, headers: list[tuple[str, str]], *_: object) -> None:
             answer[:] = status, headers
 
+        accepted.warn_of(environ)
         body: Iterable[bytes] = dispatcher(environ, hold)
         status, headers = answer
         # moto answers 404 with no AWS error in it where no URL or operation of its matches.

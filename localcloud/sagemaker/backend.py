@@ -10,6 +10,7 @@ from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.utils import arn_formatter
 
+from localcloud import accepted
 from localcloud.sagemaker import archive
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet, Variant
@@ -48,6 +49,9 @@ class Backend(SageMakerModelBackend):
                 raise ValidationError(f"Could not find model data at {url}.")
         model = ModelRecord(self.account_id, self.region_name, request)
         self._models[name] = model
+        for setting in ("EnableNetworkIsolation", "VpcConfig"):
+            if request.get(setting):
+                accepted.warn(f"CreateModel with {setting}")
         return model
 
     # Endpoint configurations
@@ -186,6 +190,7 @@ class Backend(SageMakerModelBackend):
                 model_data_url=container.get("ModelDataUrl"),
                 environment=container.get("Environment") or {},
                 startup_timeout=request.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_TIMEOUT),
+                isolated=model.isolated,
             )
             count = request["InitialInstanceCount"] if kept_count is None else kept_count
             variants.append(Variant(spec, count, weight, weight))

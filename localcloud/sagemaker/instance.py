@@ -57,6 +57,7 @@ class InstanceSpec:
     model_data_url: str | None
     environment: dict[str, str] = field(default_factory=dict)
     startup_timeout: float = STARTUP_TIMEOUT  # s
+    isolated: bool = False  # EnableNetworkIsolation
 
 
 class Instance:
@@ -113,7 +114,7 @@ class Instance:
         own = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         return {
             **own,
-            **self._host.config.aws_environment(),
+            **({} if self.spec.isolated else self._host.config.aws_environment()),
             "PYTHONPATH": str(model / "code"),
             "PYTHONUNBUFFERED": "1",
             **{name: value.replace("{model_dir}", str(model)) for name, value in image.env.items()},

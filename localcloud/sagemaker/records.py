@@ -30,6 +30,10 @@ class ModelRecord(Model):
         return self.containers or [self.primary_container]
 
     @property
+    def isolated(self) -> bool:
+        return bool(self.request["EnableNetworkIsolation"])
+
+    @property
     def response_object(self) -> dict[str, Any]:
         return {**self.request, "ModelArn": self.arn, "CreationTime": self.creation_time}
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from localcloud.config import Config
+from localcloud.config import Config, Image
 from localcloud.sagemaker import archive, fleet, runtime
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet
-from localcloud.sagemaker.instance import Host
+from localcloud.sagemaker.instance import Host, Instance, InstanceSpec
 from localcloud.sagemaker.runtime import SageMakerRuntime, Unavailable
 
 
@@ -108,3 +108,11 @@ def test_an_update_that_fails_for_an_unforeseen_reason_leaves_the_old_fleet_in_s
     state = endpoint.response_object
     assert (state["EndpointStatus"], endpoint.fleet()) == ("InService", blue.fleet)
     assert "can't start new thread" in state["FailureReason"]
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_an_isolated_container_gets_no_credentials(tmp_path: Path, isolated: bool) -> None:
+    host = Host(Config(tmp_path, "http://127.0.0.1:1"), tmp_path)
+    spec = InstanceSpec("123456789012", "us-east-1", "e", "main", "image", None, isolated=isolated)
+    environment = Instance(spec, host)._environment(Image(("serve",)), tmp_path, tmp_path)
+    assert isolated == (not [name for name in environment if name.startswith("AWS_")])
