@@ -70,6 +70,8 @@ def status(state_dir: Path) -> CloudInfo | None:
 
 def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float) -> CloudInfo:
     log_file = state_dir / "cloud.log"
+    if log_file.exists():  # the last words of a cloud that was killed
+        log_file.replace(log_file.with_name("cloud.log.1"))
     command = [sys.executable, "-m", "localcloud.server", "--state-dir", str(state_dir), "--port", str(port)]
     command += ["--lifetime", str(lifetime), "--log-file", str(log_file)]
     if images is not None:

@@ -35,6 +35,7 @@ class Iam(IamResponse):
             entry["ContextKeyName"].lower(): entry["ContextKeyValues"]
             for entry in self.params.get("ContextEntries") or []
         }
+        missing = _missing_keys([*documents, *([boundary] if boundary else [])], context)
         pairs = product(self.params["ActionNames"], self.params.get("ResourceArns") or ["*"])
         results = []
         for action, resource in pairs:
@@ -47,7 +48,7 @@ class Iam(IamResponse):
                     "EvalResourceName": resource,
                     "EvalDecision": _DECISIONS[decision],
                     "MatchedStatements": [],
-                    "MissingContextValues": [],
+                    "MissingContextValues": missing,
                 }
             )
         return ActionResult({"EvaluationResults": results, "IsTruncated": False})
@@ -82,13 +83,29 @@ def _default_document(policy: Any) -> str:
     return next(str(version.document) for version in policy.versions if version.is_default)
 
 
+def _statements(document: str) -> list[dict[str, Any]]:
+    statements = json.loads(document)["Statement"]
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _missing_keys(documents: Iterable[str], context: dict[str, list[str]]) -> list[str]:
+    """The context keys that the policies' conditions ask for and nobody gave."""
+    keys = {
+        key
+        for document in documents
+        for statement in _statements(document)
+        for block in statement.get("Condition", {}).values()
+        for key in block
+    }
+    return sorted(key for key in keys if key.lower() not in context)
+
+
 def _decide(
     documents: Iterable[str], action: str, resource: str, context: dict[str, list[str]]
 ) -> PermissionResult:
     found = PermissionResult.NEUTRAL
     for document in documents:
-        statements = json.loads(document)["Statement"]
-        for statement in statements if isinstance(statements, list) else [statements]:
+        for statement in _statements(document):
             result = policies.evaluate(statement, action, resource, None, context)
             if result == PermissionResult.DENIED:
                 return result

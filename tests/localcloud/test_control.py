@@ -61,9 +61,11 @@ def test_a_killed_cloud_is_replaced(tmp_path: Path) -> None:
     os.kill(first.pid, signal.SIGKILL)
     assert gone_as_our_child(first.pid)
     assert control.status(tmp_path) is None
+    last_words = first.log_file.read_text()
     second = control.start(tmp_path, lifetime=120)
     try:
         assert second.pid != first.pid
+        assert first.log_file.with_name("cloud.log.1").read_text() == last_words
     finally:
         control.stop(tmp_path)
 

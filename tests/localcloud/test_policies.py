@@ -104,6 +104,29 @@ def test_a_role_s_permissions_can_be_simulated(client: Callable[[str], Any]) -> 
         "s3:PutObject": "implicitDeny",
         "s3:GetObjectAcl": "explicitDeny",
     }
+    assert all(one["MissingContextValues"] == [] for one in answer["EvaluationResults"])
+
+
+def test_a_simulation_names_the_context_keys_it_lacks(client: Callable[[str], Any]) -> None:
+    iam = client("iam")
+    iam.create_role(RoleName="passer", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}')
+    pass_ = statement(
+        Action="iam:PassRole", Resource="*", Condition={"StringEquals": {"iam:PassedToService": "x"}}
+    )
+    policy = {"Version": "2012-10-17", "Statement": [pass_]}
+    iam.put_role_policy(RoleName="passer", PolicyName="pass", PolicyDocument=json.dumps(policy))
+    given = {"ContextKeyName": "IAM:PassedToService", "ContextKeyValues": ["x"], "ContextKeyType": "string"}
+    for entries, decision, missing in (
+        ([], "implicitDeny", ["iam:PassedToService"]),
+        ([given], "allowed", []),
+    ):
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn="arn:aws:iam::123456789012:role/passer",
+            ActionNames=["iam:PassRole"],
+            ContextEntries=entries,
+        )
+        (result,) = answer["EvaluationResults"]
+        assert (result["EvalDecision"], result["MissingContextValues"]) == (decision, missing)
 
 
 def test_the_permissions_of_a_role_that_is_not_there_cannot_be_simulated(
