@@ -58,6 +58,7 @@ def examine(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> Find
     """
     refuse_when_at_work(terraform)
     notes = release_stale_lock(terraform)
+    terraform.record.unlink(missing_ok=True)  # it has told what it can
     marker = Marker(terraform.stage)
     unfinished = marker.read()
     if unfinished is None:
