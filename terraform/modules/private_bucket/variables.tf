@@ -13,8 +13,8 @@ variable "kms_key_arn" {
   default     = null
 
   validation {
-    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/.+$", var.kms_key_arn))
-    error_message = "kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id, or null; got \"${coalesce(var.kms_key_arn, "null")}\"."
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id (an alias is not enough), or null; got \"${coalesce(var.kms_key_arn, "null")}\"."
   }
 }
 

@@ -31,8 +31,8 @@ variable "artifacts" {
   nullable = false
 
   validation {
-    condition     = var.artifacts.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/.+$", var.artifacts.kms_key_arn))
-    error_message = "artifacts.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id, or null; got \"${coalesce(var.artifacts.kms_key_arn, "null")}\"."
+    condition     = var.artifacts.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.artifacts.kms_key_arn))
+    error_message = "artifacts.kms_key_arn must be a KMS key's ARN, arn:aws:kms:region:account:key/id (an alias grants nothing), or null; got \"${coalesce(var.artifacts.kms_key_arn, "null")}\"."
   }
 
   validation {
@@ -46,8 +46,8 @@ variable "artifacts" {
   }
 
   validation {
-    condition     = !anytrue([for kept in ["models/", "wheelhouse/"] : startswith(var.artifacts.scratch_prefix, kept)])
-    error_message = "artifacts.scratch_prefix must not be in models/ or wheelhouse/, which are to stay; got \"${var.artifacts.scratch_prefix}\"."
+    condition     = !anytrue([for kept in ["models/", "wheelhouse/", "captures/"] : startswith(var.artifacts.scratch_prefix, kept)])
+    error_message = "artifacts.scratch_prefix must not be in models/, wheelhouse/ or captures/, which are to stay; got \"${var.artifacts.scratch_prefix}\"."
   }
 
   validation {

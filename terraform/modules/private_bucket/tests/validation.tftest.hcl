@@ -59,3 +59,13 @@ run "uploads_that_are_aborted_at_once_are_refused" {
 
   expect_failures = [var.abort_upload_days]
 }
+
+run "a_key_by_alias_is_refused" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-1:123456789012:alias/kennel"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}

@@ -183,3 +183,23 @@ run "a_reader_that_is_no_role_is_refused" {
 
   expect_failures = [var.data_reader_role_arns]
 }
+
+run "an_artifact_key_by_alias_is_refused" {
+  command = plan
+
+  variables {
+    artifacts = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:alias/kennel" }
+  }
+
+  expect_failures = [var.artifacts]
+}
+
+run "scratch_among_the_captures_is_refused" {
+  command = plan
+
+  variables {
+    artifacts = { scratch_prefix = "captures/" }
+  }
+
+  expect_failures = [var.artifacts]
+}
