@@ -1,6 +1,6 @@
 locals {
-  # Graviton families carry a g after the generation: t4g, m7g, c7gn.
-  architecture = can(regex("^[a-z]+[0-9]+g", var.training_instance.instance_type)) ? "arm64" : "x86_64"
+  # Graviton families carry a g after the generation: t4g, m7g, c7gn; the first, a1, does not.
+  architecture = can(regex("^(a1[.]|[a-z]+[0-9]+g)", var.training_instance.instance_type)) ? "arm64" : "x86_64"
   install_from = coalesce(var.training_instance.install_from, var.network.internet ? "pypi" : "wheelhouse")
 }
 

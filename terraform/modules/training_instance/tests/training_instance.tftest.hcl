@@ -135,3 +135,16 @@ run "new_user_data_makes_a_new_instance" {
     error_message = "Changed user data would never be run."
   }
 }
+
+run "the_first_graviton_family_gets_an_arm_image" {
+  command = plan
+
+  variables {
+    training_instance = { instance_type = "a1.4xlarge" }
+  }
+
+  assert {
+    condition     = endswith(data.aws_ssm_parameter.ami.name, "-arm64")
+    error_message = "The image is not for the type's architecture."
+  }
+}
