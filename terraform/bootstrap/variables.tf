@@ -8,6 +8,12 @@ variable "prefix" {
     condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.prefix)) && !strcontains(var.prefix, "--")
     error_message = "prefix must be 2 to 20 characters of a-z, 0-9 and single hyphens, begin with a letter and not end with a hyphen; got \"${var.prefix}\"."
   }
+
+  # What belongs to a stage is also found by its name: kennel-dev would take what is named after the prefix kennel-dev-x for its own.
+  validation {
+    condition     = !can(regex("-(local|dev|prod)(-|$)", var.prefix))
+    error_message = "prefix must not hold a stage's name after a hyphen (-local, -dev, -prod): its names would pass for those of a stage of the shorter prefix; got \"${var.prefix}\"."
+  }
 }
 
 variable "stage" {

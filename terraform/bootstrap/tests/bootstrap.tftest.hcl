@@ -77,3 +77,13 @@ run "a_tag_that_aws_keeps_for_itself_is_refused" {
 
   expect_failures = [var.tags]
 }
+
+run "a_prefix_that_passes_for_another_stage_is_refused" {
+  command = plan
+
+  variables {
+    prefix = "kennel-dev"
+  }
+
+  expect_failures = [var.prefix]
+}
