@@ -119,7 +119,7 @@ resource "aws_sagemaker_endpoint" "this" {
     }
 
     dynamic "auto_rollback_configuration" {
-      for_each = length(var.rollback_alarm_names) > 0 ? [var.rollback_alarm_names] : []
+      for_each = var.endpoint.deployment.rollback_on_alarms && length(var.rollback_alarm_names) > 0 ? [var.rollback_alarm_names] : []
       content {
         dynamic "alarms" {
           for_each = auto_rollback_configuration.value
@@ -136,7 +136,7 @@ resource "aws_sagemaker_endpoint" "this" {
     # go next. Failing here stops the apply before that.
     postcondition {
       condition     = self.endpoint_config_name == aws_sagemaker_endpoint_configuration.this.name
-      error_message = "The endpoint ${self.name} runs configuration ${self.endpoint_config_name}, not the planned ${aws_sagemaker_endpoint_configuration.this.name}: the update was rolled back. Look at the containers' log and the rollback alarms, then apply again."
+      error_message = "The endpoint ${self.name} runs configuration ${self.endpoint_config_name}, not the planned ${aws_sagemaker_endpoint_configuration.this.name}: the update was rolled back. Look at the containers' log and the rollback alarms, then apply again; with endpoint.deployment.rollback_on_alarms = false where the endpoint was in alarm before."
     }
   }
 

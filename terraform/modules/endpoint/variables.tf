@@ -54,7 +54,8 @@ variable "role_arn" {
 variable "endpoint" {
   description = <<-EOT
     How the model is served.
-    - instance_type, instance_count: the machines, and how many an update starts with.
+    - instance_type, instance_count: the machines, and how many an update starts with. SageMaker refuses another type for
+      an endpoint that scales: apply without autoscaling first.
     - environment: the container's variables.
     - network_isolation: containers without any network; S3 is read and written for them from outside.
     - volume_kms_key_arn: the key of the instances' disks; null: SageMaker's own.
@@ -63,7 +64,9 @@ variable "endpoint" {
     - deployment: how an update moves traffic from the old fleet (blue) to the new one (green).
       routing ALL_AT_ONCE, CANARY (canary_percent first) or LINEAR (linear_percent at a time); wait_seconds between steps;
       termination_wait_seconds until the old fleet goes, while the alarms can still roll back;
-      execution_timeout_seconds for all of it, null: SageMaker's own limit.
+      execution_timeout_seconds for all of it, null: SageMaker's own limit;
+      rollback_on_alarms: whether the alarms undo it. False to repair an endpoint that is in alarm already, which SageMaker
+      otherwise refuses to update.
   EOT
   type = object({
     instance_type            = optional(string, "ml.m5.large")
@@ -81,6 +84,7 @@ variable "endpoint" {
       linear_percent            = optional(number, 25)
       termination_wait_seconds  = optional(number, 120)
       execution_timeout_seconds = optional(number)
+      rollback_on_alarms        = optional(bool, true)
     }), {})
   })
   default  = {}

@@ -170,3 +170,17 @@ run "keeps_the_logs_for_a_month_in_the_group_that_sagemaker_writes_to" {
     error_message = "The group must be SageMaker's for this endpoint, with a retention."
   }
 }
+
+run "can_update_an_endpoint_that_is_in_alarm_already" {
+  command = plan
+
+  variables {
+    rollback_alarm_names = ["kennel-dev-endpoint-latency"]
+    endpoint             = { deployment = { rollback_on_alarms = false } }
+  }
+
+  assert {
+    condition     = length(aws_sagemaker_endpoint.this.deployment_config[0].auto_rollback_configuration) == 0
+    error_message = "No alarm may undo the update."
+  }
+}
