@@ -9,9 +9,11 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -136,6 +138,28 @@ def test_an_idle_notebook_stops_itself(
     assert called == [
         ["aws", "sagemaker", "stop-notebook-instance", "--notebook-instance-name", "kennel-dev"]
     ]
+
+
+def answer_with(idle_stop: ModuleType, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    def refuse(what: str) -> list[dict[str, Any]]:
+        raise HTTPError(idle_stop.JUPYTER + what, status, "", Message(), None)
+
+    monkeypatch.setattr(idle_stop, "ask", refuse)
+
+
+def test_a_notebook_without_terminals_has_none(
+    idle_stop: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_with(idle_stop, monkeypatch, 404)
+    assert idle_stop.terminals() == []
+
+
+def test_a_notebook_that_does_not_tell_of_its_terminals_is_not_taken_for_idle(
+    idle_stop: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_with(idle_stop, monkeypatch, 500)
+    with pytest.raises(HTTPError, match="500"):
+        idle_stop.terminals()
 
 
 def test_a_notebook_that_was_used_lately_goes_on(

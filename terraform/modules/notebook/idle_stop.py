@@ -12,6 +12,7 @@ import json
 import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -41,6 +42,16 @@ def ask(what: str) -> list[dict[str, Any]]:
     return answer
 
 
+def terminals() -> list[dict[str, Any]]:
+    """What Jupyter says of its terminals: none where they are turned off, and their address is not found."""
+    try:
+        return ask("terminals")
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return []
+        raise
+
+
 def uptime_seconds() -> float:
     return float(Path("/proc/uptime").read_text().split()[0])
 
@@ -48,7 +59,7 @@ def uptime_seconds() -> float:
 def main() -> None:
     minutes = int(sys.argv[1])
     now = datetime.now(timezone.utc)
-    idle = now - idle_since(ask("sessions"), ask("terminals"), now - timedelta(seconds=uptime_seconds()))
+    idle = now - idle_since(ask("sessions"), terminals(), now - timedelta(seconds=uptime_seconds()))
     print(f"idle for {idle.total_seconds() / 60:.0f} of {minutes} minutes")
     if idle >= timedelta(minutes=minutes):
         name = json.loads(METADATA.read_text())["ResourceName"]
