@@ -3,8 +3,9 @@
 module "network" {
   source = "./modules/network"
 
-  prefix  = local.prefix
-  network = var.network
+  prefix                   = local.prefix
+  network                  = var.network
+  permissions_boundary_arn = var.permissions_boundary_arn
   s3_access = {
     read_write = [module.storage.artifact_bucket.arn]
     read_only  = [for bucket in module.storage.data_bucket[*] : bucket.arn]
@@ -31,10 +32,10 @@ module "iam" {
   artifacts = {
     bucket_arn        = module.storage.artifact_bucket.arn
     kms_key_arn       = module.storage.artifact_bucket.kms_key_arn
-    models_prefix     = local.models_prefix
-    captures_prefix   = local.captures_prefix
-    scratch_prefix    = module.storage.scratch.prefix
-    wheelhouse_prefix = module.storage.wheelhouse.prefix
+    models_prefix     = module.storage.folders.models.prefix
+    captures_prefix   = module.storage.folders.captures.prefix
+    scratch_prefix    = module.storage.folders.scratch.prefix
+    wheelhouse_prefix = module.storage.folders.wheelhouse.prefix
   }
   data_reader_policy             = module.storage.data_reader_policy
   network                        = local.attachment
@@ -43,13 +44,12 @@ module "iam" {
   notebook                       = var.notebook != null
 
   endpoint = var.model == null ? null : {
-    image         = local.endpoint_image
+    image         = var.endpoint.image
     log_group_arn = module.endpoint[0].log_group.arn
     in_vpc        = var.endpoint.in_vpc
     captures      = var.endpoint.capture_percent != null
   }
   lambda = {
-    function_name  = local.function_name
     endpoint_name  = local.endpoint_name
     log_group_arn  = module.lambda.log_group.arn
     in_vpc         = var.lambda.in_vpc

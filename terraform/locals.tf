@@ -13,11 +13,7 @@ locals {
   endpoint_name = local.prefix
   variant_name  = "primary"
   function_name = "${local.prefix}-classify"
-
-  captures_prefix = "captures/"
-  models_prefix   = "models/"
-
-  endpoint_image = coalesce(var.endpoint.image, data.aws_sagemaker_prebuilt_ecr_image.serving.registry_path)
+  alias_name    = "live"
 
   attachment = {
     subnet_ids         = module.network.subnet_ids
@@ -29,11 +25,6 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 # Looked up in the provider's own tables, without a call.
-data "aws_sagemaker_prebuilt_ecr_image" "serving" {
-  repository_name = "pytorch-inference"
-  image_tag       = var.endpoint.image_tag
-}
-
 data "aws_sagemaker_prebuilt_ecr_image" "training" {
   repository_name = "pytorch-training"
 }

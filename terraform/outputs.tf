@@ -21,8 +21,8 @@ output "artifact_bucket" {
 output "artifact_locations" {
   description = "Where in the artifact bucket jobs leave their scratch files and the wheels belong: s3:// URIs."
   value = {
-    scratch    = module.storage.scratch.uri
-    wheelhouse = module.storage.wheelhouse.uri
+    scratch    = module.storage.folders.scratch.uri
+    wheelhouse = module.storage.folders.wheelhouse.uri
   }
 }
 

@@ -10,7 +10,7 @@ module "endpoint" {
   rollback_alarm_names = module.observability.rollback_alarm_names
   vpc                  = var.endpoint.in_vpc ? local.attachment : null
   model = {
-    image       = local.endpoint_image
+    image       = var.endpoint.image
     archive_uri = module.storage.archives[var.model.sha256].uri
   }
   endpoint = merge(var.endpoint, {
@@ -18,7 +18,7 @@ module "endpoint" {
   })
   capture = var.endpoint.capture_percent == null ? null : {
     percent         = var.endpoint.capture_percent
-    destination_uri = "s3://${module.storage.artifact_bucket.name}/${trimsuffix(local.captures_prefix, "/")}"
+    destination_uri = trimsuffix(module.storage.folders.captures.uri, "/")
     kms_key_arn     = module.storage.artifact_bucket.kms_key_arn
   }
 }
@@ -38,6 +38,7 @@ module "lambda" {
   source = "./modules/lambda"
 
   name     = local.function_name
+  alias    = local.alias_name
   stage    = var.stage
   role_arn = module.iam.roles["lambda"].arn
   lambda   = merge(var.lambda, { package = "${path.module}/${var.lambda.package}" })
@@ -57,13 +58,13 @@ module "observability" {
   max_instances = try(var.autoscaling.max_instances, null)
   lambda = {
     function_name = local.function_name
-    alias         = "live"
+    alias         = local.alias_name
+    url           = var.lambda.url
   }
 }
 
 locals {
-  # What AWS's PyTorch container needs to find our handlers in the archive, and to leave AWS's limit for an answer to us. Our
-  # own image takes no notice.
+  # What an image built on AWS's PyTorch container needs to find our handlers in the archive. Ours takes no notice.
   container_environment = {
     SAGEMAKER_PROGRAM          = "inference.py"
     SAGEMAKER_SUBMIT_DIRECTORY = "/opt/ml/model/code"

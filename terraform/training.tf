@@ -14,7 +14,7 @@ module "training_instance" {
   prefix                = local.prefix
   training_instance     = var.training_instance
   instance_profile_name = module.iam.training_instance_profile_name
-  wheelhouse_uri        = module.storage.wheelhouse.uri
+  wheelhouse_uri        = module.storage.folders.wheelhouse.uri
   network = {
     subnet_id            = module.network.subnet_ids[0]
     security_group_ids   = local.attachment.security_group_ids

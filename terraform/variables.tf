@@ -11,6 +11,12 @@ variable "prefix" {
     condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.prefix)) && !strcontains(var.prefix, "--")
     error_message = "prefix must be 2 to 20 characters of a-z, 0-9 and single hyphens, begin with a letter and not end with a hyphen; got \"${var.prefix}\"."
   }
+
+  # What belongs to a stage is also found by its name: kennel-dev would take what is named after the prefix kennel-dev-x for its own.
+  validation {
+    condition     = !can(regex("-(local|dev|prod)(-|$)", var.prefix))
+    error_message = "prefix must not hold a stage's name after a hyphen (-local, -dev, -prod): its names would pass for those of a stage of the shorter prefix; got \"${var.prefix}\"."
+  }
 }
 
 variable "stage" {
@@ -165,13 +171,12 @@ variable "retained_models" {
 variable "endpoint" {
   description = <<-EOT
     The endpoint: modules/endpoint. Besides:
-    - image: container image in ECR; null: AWS's PyTorch inference container, in the version image_tag.
+    - image: container image in ECR; needed once there is a model. docs/aws.md shows how to build one.
     - in_vpc: attach the containers to the network's subnets.
     - capture_percent: share of requests and answers to record in the artifact bucket (captures/); null: none.
   EOT
   type = object({
     image                    = optional(string)
-    image_tag                = optional(string, "2.6.0-cpu-py312-ubuntu22.04-sagemaker")
     instance_type            = optional(string)
     instance_count           = optional(number, 1)
     environment              = optional(map(string), {})
@@ -189,6 +194,7 @@ variable "endpoint" {
       linear_percent            = optional(number)
       termination_wait_seconds  = optional(number)
       execution_timeout_seconds = optional(number)
+      rollback_on_alarms        = optional(bool)
     }))
   })
   default  = {}
@@ -197,6 +203,11 @@ variable "endpoint" {
   validation {
     condition     = var.endpoint.image == null ? true : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9._/-]+(:[\\w.-]+|@sha256:[0-9a-f]{64})$", var.endpoint.image))
     error_message = "endpoint.image must be null or an ECR image with a tag or digest, <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>; got ${jsonencode(var.endpoint.image)}."
+  }
+
+  validation {
+    condition     = var.model == null || var.endpoint.image != null
+    error_message = "endpoint.image must be set once there is a model: no public container holds what it needs. Build the Dockerfile of docs/aws.md, push it to ECR and name it here; got ${jsonencode(var.endpoint.image)}."
   }
 
   validation {
@@ -231,7 +242,7 @@ variable "lambda" {
     The function in front of the endpoint: modules/lambda. Besides:
     - package: path of its zip, relative to this folder.
     - endpoint_aliases: names that old callers still send for the endpoint.
-    - in_vpc: attach it to the network's subnets; it then needs a way out, and leaves network interfaces behind for a while.
+    - in_vpc: attach it to the network's subnets; it then needs a way out other than public addresses, and leaves network interfaces behind for a while.
   EOT
   type = object({
     package                 = optional(string, "../.kennel/build/lambda.zip")
@@ -269,8 +280,8 @@ variable "lambda" {
   }
 
   validation {
-    condition     = !var.lambda.in_vpc || contains(["public", "nat", "existing"], coalesce(var.network.internet, "none")) || contains(coalesce(var.network.interface_endpoints, []), "sagemaker.runtime")
-    error_message = "lambda.in_vpc must be false in a network from which the function reaches no endpoint: give network.internet a way out or network.interface_endpoints \"sagemaker.runtime\"; got internet ${jsonencode(var.network.internet)}."
+    condition     = !var.lambda.in_vpc || contains(["nat", "existing"], coalesce(var.network.internet, "none")) || contains(coalesce(var.network.interface_endpoints, []), "sagemaker.runtime")
+    error_message = "lambda.in_vpc must be false in a network from which the function reaches no endpoint: set network.internet to \"nat\" (or \"existing\", in a VPC with a way out for private addresses), or add \"sagemaker.runtime\" to network.interface_endpoints. With \"public\" it has no way out either, because its network interfaces get no public addresses; got internet ${jsonencode(var.network.internet)}."
   }
 }
 
@@ -298,6 +309,16 @@ variable "notebook" {
     idle_stop_minutes      = optional(number)
   })
   default = null
+
+  # Not with "public" either: SageMaker's network interfaces get no public addresses.
+  validation {
+    condition = (
+      try(var.notebook.idle_stop_minutes, null) == null || try(coalesce(var.notebook.direct_internet_access, false), false)
+      || contains(["existing", "default"], coalesce(var.network.mode, "create")) # whose endpoints are not ours to know
+      || coalesce(var.network.internet, "none") == "nat" || contains(coalesce(var.network.interface_endpoints, []), "sagemaker.api")
+    )
+    error_message = "notebook.idle_stop_minutes must be null in a network from which the notebook cannot ask SageMaker to stop it: set notebook.direct_internet_access = true or network.internet = \"nat\", or add \"sagemaker.api\" to network.interface_endpoints; got internet ${jsonencode(var.network.internet)}."
+  }
 }
 
 variable "observability" {

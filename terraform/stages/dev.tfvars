@@ -2,6 +2,9 @@
 stage = "dev"
 
 endpoint = {
+  # Needed with the first model: docs/aws.md shows how to build it.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-serving:1"
+
   instance_type = "ml.m5.large"
 
   # Long enough for the rollback alarms to see two bad minutes, short enough to wait for.

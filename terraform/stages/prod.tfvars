@@ -2,6 +2,9 @@
 stage = "prod"
 
 endpoint = {
+  # Needed with the first model: docs/aws.md shows how to build it.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-serving:1"
+
   instance_type      = "ml.m5.large"
   instance_count     = 2 # in two zones
   log_retention_days = 90

@@ -15,10 +15,7 @@ mock_provider "aws" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
   mock_data "aws_sagemaker_prebuilt_ecr_image" {
-    defaults = {
-      registry_id   = "763104351884"
-      registry_path = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
-    }
+    defaults = { registry_id = "763104351884" }
   }
   mock_data "aws_ssm_parameter" {
     defaults = { value = "ami-0123456789abcdef0" }
@@ -26,8 +23,9 @@ mock_provider "aws" {
 }
 
 variables {
-  stage  = "dev"
-  lambda = { package = "modules/lambda/tests/package.zip" }
+  stage    = "dev"
+  lambda   = { package = "modules/lambda/tests/package.zip" }
+  endpoint = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kennel-serving:1" }
 }
 
 run "has_no_endpoint_without_a_model" {
@@ -78,7 +76,7 @@ run "serves_with_a_fixed_size_by_choice" {
   variables {
     model       = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
     autoscaling = null
-    endpoint    = { instance_count = 6 }
+    endpoint    = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kennel-serving:1", instance_count = 6 }
   }
 
   assert {
@@ -176,5 +174,45 @@ run "plans_what_the_local_stage_sets" {
   assert {
     condition     = output.endpoint_name == "kennel-local"
     error_message = "The local stage may fetch from this machine, and has an image of its own."
+  }
+}
+
+run "lets_a_notebook_stop_itself_over_the_endpoint_of_sagemaker" {
+  command = plan
+
+  variables {
+    network  = { interface_endpoints = ["sagemaker.api"] }
+    notebook = { idle_stop_minutes = 60 }
+  }
+
+  assert {
+    condition     = output.notebook_name == "kennel-dev"
+    error_message = "The endpoint must do."
+  }
+}
+
+run "lets_a_notebook_stop_itself_over_a_way_out_of_its_own" {
+  command = plan
+
+  variables {
+    notebook = { idle_stop_minutes = 60, direct_internet_access = true }
+  }
+
+  assert {
+    condition     = output.notebook_name == "kennel-dev"
+    error_message = "SageMaker's own network must do."
+  }
+}
+
+run "watches_the_url_of_the_function" {
+  command = plan
+
+  variables {
+    lambda = { package = "modules/lambda/tests/package.zip", url = true }
+  }
+
+  assert {
+    condition     = contains(keys(module.observability.alarm_names), "lambda-url-errors")
+    error_message = "A URL must be watched."
   }
 }

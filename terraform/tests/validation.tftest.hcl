@@ -15,10 +15,7 @@ mock_provider "aws" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
   mock_data "aws_sagemaker_prebuilt_ecr_image" {
-    defaults = {
-      registry_id   = "763104351884"
-      registry_path = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
-    }
+    defaults = { registry_id = "763104351884" }
   }
   mock_data "aws_ssm_parameter" {
     defaults = { value = "ami-0123456789abcdef0" }
@@ -321,4 +318,76 @@ run "refuses_a_function_in_a_vpc_with_no_way_out" {
   }
 
   expect_failures = [var.lambda]
+}
+
+run "refuses_a_prefix_that_passes_for_the_dev_stage" {
+  command = plan
+
+  variables {
+    prefix = "kennel-dev"
+  }
+
+  expect_failures = [var.prefix]
+}
+
+run "refuses_a_prefix_that_passes_for_the_local_stage" {
+  command = plan
+
+  variables {
+    prefix = "kennel-local"
+  }
+
+  expect_failures = [var.prefix]
+}
+
+run "refuses_a_prefix_that_begins_like_names_of_the_prod_stage" {
+  command = plan
+
+  variables {
+    prefix = "kennel-prod-eu"
+  }
+
+  expect_failures = [var.prefix]
+}
+
+run "refuses_a_model_without_an_image_to_serve_it" {
+  command = plan
+
+  variables {
+    model = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_a_function_in_a_vpc_that_only_public_addresses_lead_out_of" {
+  command = plan
+
+  variables {
+    network = { internet = "public" }
+    lambda  = { package = "modules/lambda/tests/package.zip", in_vpc = true }
+  }
+
+  expect_failures = [var.lambda]
+}
+
+run "refuses_a_notebook_that_cannot_ask_to_be_stopped" {
+  command = plan
+
+  variables {
+    notebook = { idle_stop_minutes = 60 }
+  }
+
+  expect_failures = [var.notebook]
+}
+
+run "refuses_a_notebook_that_has_no_public_address_to_ask_from" {
+  command = plan
+
+  variables {
+    network  = { internet = "public" }
+    notebook = { idle_stop_minutes = 60 }
+  }
+
+  expect_failures = [var.notebook]
 }

@@ -8,7 +8,7 @@ locals {
   region    = data.aws_region.current.name
 
   # "arn:aws:SERVICE:us-east-1:123456789012" with SERVICE to be put in.
-  arn = { for service in ["ec2", "lambda", "logs", "sagemaker"] : service => "arn:${local.partition}:${service}:${local.region}:${local.account}" }
+  arn = { for service in ["ec2", "logs", "sagemaker"] : service => "arn:${local.partition}:${service}:${local.region}:${local.account}" }
 
   # Every actor: the service that takes the role on, and for which of its resources.
   actors = {
@@ -27,12 +27,12 @@ locals {
       training_instance = {
         exists  = var.training_instance
         service = "ec2"
-        sources = [] # EC2 sends no source with it; an instance profile can be passed within its own account only.
+        sources = [] # EC2 sends no source with it; a role can be passed within its own account only.
       }
       lambda = {
         exists  = true
         service = "lambda"
-        sources = ["${local.arn.lambda}:function:${var.lambda.function_name}"]
+        sources = [] # Lambda is not documented to send one either.
       }
       notebook = {
         exists  = var.notebook

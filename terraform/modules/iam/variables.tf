@@ -97,7 +97,6 @@ variable "lambda" {
     it is for; the log group is there before the role.
   EOT
   type = object({
-    function_name  = string
     endpoint_name  = string
     log_group_arn  = string
     in_vpc         = optional(bool, false)
@@ -107,8 +106,8 @@ variable "lambda" {
   nullable = false
 
   validation {
-    condition     = alltrue([for name in [var.lambda.function_name, var.lambda.endpoint_name] : can(regex("^[a-zA-Z0-9_-]{1,64}$", name))])
-    error_message = "lambda.function_name and .endpoint_name must be names of 1 to 64 letters, digits, hyphens and underscores, because a wildcard would widen the grant; got ${jsonencode([var.lambda.function_name, var.lambda.endpoint_name])}."
+    condition     = can(regex("^[a-zA-Z0-9_-]{1,64}$", var.lambda.endpoint_name))
+    error_message = "lambda.endpoint_name must be 1 to 64 letters, digits, hyphens and underscores, because a wildcard would widen the grant; got ${jsonencode(var.lambda.endpoint_name)}."
   }
 
   validation {

@@ -58,7 +58,7 @@ resource "aws_lambda_function" "this" {
 }
 
 resource "aws_lambda_alias" "live" {
-  name             = "live"
+  name             = var.alias
   description      = "What callers use: the version that the last apply published."
   function_name    = aws_lambda_function.this.function_name
   function_version = aws_lambda_function.this.version

@@ -20,6 +20,18 @@ variable "stage" {
   }
 }
 
+variable "alias" {
+  description = "The alias that callers use."
+  type        = string
+  default     = "live"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_-]{1,128}$", var.alias)) && !can(regex("^[0-9]+$", var.alias))
+    error_message = "alias must be 1 to 128 letters, digits, hyphens and underscores, and not a number, which would be a version; got \"${var.alias}\"."
+  }
+}
+
 variable "role_arn" {
   description = "The function's execution role."
   type        = string

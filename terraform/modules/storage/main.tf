@@ -2,6 +2,18 @@ data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}
 
+locals {
+  prefixes = {
+    models     = "models/"
+    captures   = "captures/"
+    wheelhouse = "wheelhouse/"
+    scratch    = var.artifacts.scratch_prefix
+  }
+
+  # {prefix, uri} of each folder.
+  folders = { for name, prefix in local.prefixes : name => { prefix = prefix, uri = "s3://${module.artifact_bucket.id}/${prefix}" } }
+}
+
 resource "aws_s3_bucket" "artifacts" {
   # Bucket names are global: the account makes ours unique.
   bucket        = "${var.prefix}-artifacts-${data.aws_caller_identity.current.account_id}"
@@ -25,7 +37,7 @@ resource "aws_s3_object" "archive" {
   for_each = var.archives
 
   bucket       = module.artifact_bucket.id
-  key          = "models/${each.key}/model.tar.gz"
+  key          = "${local.prefixes.models}${each.key}/model.tar.gz"
   source       = each.value
   source_hash  = each.key
   content_type = "application/gzip"

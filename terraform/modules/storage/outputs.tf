@@ -17,14 +17,9 @@ output "archives" {
   }
 }
 
-output "wheelhouse" {
-  description = "Where the wheels for instances with no way out belong: {prefix, uri}."
-  value       = { prefix = "wheelhouse/", uri = "s3://${module.artifact_bucket.id}/wheelhouse/" }
-}
-
-output "scratch" {
-  description = "Where jobs leave their scratch files: {prefix, uri}."
-  value       = { prefix = var.artifacts.scratch_prefix, uri = "s3://${module.artifact_bucket.id}/${var.artifacts.scratch_prefix}" }
+output "folders" {
+  description = "The artifact bucket's folders, each as {prefix, uri}: models, the endpoint's captures, the wheelhouse for instances with no way out, jobs' scratch files."
+  value       = local.folders
 }
 
 output "data_bucket" {

@@ -50,7 +50,6 @@ variables {
     log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/kennel-dev"
   }
   lambda = {
-    function_name = "kennel-dev-classify"
     endpoint_name = "kennel-dev"
     log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify"
   }

@@ -18,7 +18,6 @@ variables {
     security_group_ids = ["sg-1"]
   }
   lambda = {
-    function_name = "kennel-dev-classify"
     endpoint_name = "kennel-dev"
     log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify"
   }
@@ -139,17 +138,7 @@ run "refuses_an_endpoint_with_a_wildcard" {
   command = plan
 
   variables {
-    lambda = { function_name = "kennel-dev-classify", endpoint_name = "*", log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify" }
-  }
-
-  expect_failures = [var.lambda]
-}
-
-run "refuses_a_function_with_a_wildcard" {
-  command = plan
-
-  variables {
-    lambda = { function_name = "kennel-*", endpoint_name = "kennel-dev", log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify" }
+    lambda = { endpoint_name = "*", log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify" }
   }
 
   expect_failures = [var.lambda]
@@ -159,7 +148,7 @@ run "refuses_a_log_group_name_for_its_arn" {
   command = plan
 
   variables {
-    lambda = { function_name = "kennel-dev-classify", endpoint_name = "kennel-dev", log_group_arn = "/aws/lambda/kennel" }
+    lambda = { endpoint_name = "kennel-dev", log_group_arn = "/aws/lambda/kennel" }
   }
 
   expect_failures = [var.lambda]

@@ -329,3 +329,13 @@ run "refuses_a_vpc_without_subnets" {
 
   expect_failures = [var.vpc]
 }
+
+run "refuses_an_alias_that_looks_like_a_version" {
+  command = plan
+
+  variables {
+    alias = "7"
+  }
+
+  expect_failures = [var.alias]
+}

@@ -25,7 +25,7 @@ run "the_artifact_bucket_keeps_what_is_in_it" {
   }
 
   assert {
-    condition     = output.wheelhouse.prefix == "wheelhouse/" && output.scratch.prefix == "training/"
+    condition     = { for name, folder in output.folders : name => folder.prefix } == { models = "models/", captures = "captures/", wheelhouse = "wheelhouse/", scratch = "training/" }
     error_message = "The bucket's folders are not the documented ones."
   }
 }
