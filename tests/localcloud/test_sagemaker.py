@@ -383,12 +383,20 @@ def test_requests_go_to_the_least_busy_instance(
     assert len(quick - set(slow)) == 1
 
 
+def until_dead(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while start_mark(pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_an_instance_that_dies_is_replaced_and_the_other_takes_its_requests(
     deployer: Deployer, invoke: Callable[..., dict[str, Any]]
 ) -> None:
     name = deployer.up(2)
     victim = invoke(name)["pid"]
     os.kill(victim, signal.SIGKILL)
+    until_dead(victim)  # a request that reaches it in its last moment is a ModelError
     seen = {invoke(name)["pid"] for _ in range(20)}
     assert victim not in seen
     state = deployer.until(name, lambda s: s["ProductionVariants"][0]["CurrentInstanceCount"] == 2)
