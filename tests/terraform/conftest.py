@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def initialize() -> Initialize:
 
     def run(directory: Path) -> dict[str, str]:
         ours = directory.is_relative_to(TERRAFORM)
-        data = WORK / "terraform-tests" / directory.relative_to(ROOT) if ours else directory / ".terraform"
+        # Side by side: one inside the other would be cleared by the outer one's init.
+        name = "-".join(directory.relative_to(ROOT).parts) if ours else ""
+        data = WORK / "terraform-tests" / name if ours else directory / ".terraform"
         environment = {**base, "TF_DATA_DIR": str(data)}
         backend = [] if (directory / "backend_override.tf").exists() else ["-backend=false"]
         done = subprocess.run(
@@ -51,3 +54,24 @@ def initialize() -> Initialize:
         return environment
 
     return run
+
+
+@pytest.fixture(scope="session")
+def running_provider(initialize: Initialize) -> Iterator[dict[str, str]]:
+    """One AWS provider for all directories that mock it; yields the environment in which Terraform attaches to it.
+
+    Terraform otherwise starts its 700 MB anew for every run of a test, which takes most of the time.
+    """
+    data = Path(initialize(TERRAFORM / "modules" / "autoscaling")["TF_DATA_DIR"])
+    program = next(data.glob("providers/registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_*"))
+    with subprocess.Popen(
+        [program, "-debug"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            attach = next(
+                filter(None, (re.search("TF_REATTACH_PROVIDERS='(.+)'", x) for x in process.stdout))
+            )
+            yield {"TF_REATTACH_PROVIDERS": attach[1]}
+        finally:
+            process.terminate()

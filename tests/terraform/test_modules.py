@@ -59,9 +59,13 @@ def refusals(directory: Path) -> Counter[str]:
 @pytest.mark.slow
 @each_directory
 def test_a_directorys_terraform_tests_pass(
-    directory: Path, initialize: Callable[[Path], dict[str, str]]
+    directory: Path, initialize: Callable[[Path], dict[str, str]], running_provider: dict[str, str]
 ) -> None:
     environment = initialize(directory)
+    if not blocks(
+        directory, "provider", "tests/*.tftest.hcl"
+    ):  # one that is not mocked takes one configuration only
+        environment = environment | running_provider
     done = subprocess.run(
         ["terraform", "test"], cwd=directory, env=environment, capture_output=True, text=True, check=False
     )
