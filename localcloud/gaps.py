@@ -7,6 +7,7 @@ override stays moto's.
 
 from __future__ import annotations
 
+from collections import deque
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -39,3 +40,9 @@ def replace_backend(backends: BackendDict[Any], new: type[BaseBackend], urls: Mo
     """
     new._url_module = urls  # type: ignore[method-assign, assignment]
     backends.backend = new
+
+
+def forget_instances(*models: type) -> None:
+    """moto keeps each instance ever made of a model, for its dashboard, which is switched off."""
+    for model in models:
+        model.instances_tracked = deque(maxlen=0)  # type: ignore[attr-defined]

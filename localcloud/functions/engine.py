@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 
 from moto.awslambda.exceptions import LambdaClientError
 
+from localcloud.functions import metrics
 from localcloud.functions.deployment import Deployment
 from localcloud.functions.errors import Throttled
-from localcloud.functions.metrics import Metrics
 from localcloud.functions.pool import Pool, PoolFactory
 from localcloud.functions.provisioned import Provision
 from localcloud.functions.sandbox import Call, Outcome, Sandbox
@@ -64,7 +64,6 @@ class Engine:
         self.settings = settings
         self.endpoint_url = endpoint_url
         self._factory = PoolFactory(work_dir, endpoint_url, lambda sandbox: self._spawn(sandbox.close()))
-        self._metrics = Metrics()
         self._pools: dict[tuple[str, str, str, str], Pool] = {}  # on demand, by deployment
         self._provisions: dict[tuple[str, str, str, str], Provision] = {}  # by function and qualifier
         self._on_demand: Counter[Function] = Counter()  # running
@@ -146,7 +145,7 @@ class Engine:
         try:
             provision, pool, sandbox = self._choose(target)
         except Throttled:
-            self._metrics.throttled(function, target.qualifier)
+            metrics.throttled(function, target.qualifier)
             raise
         self._count(function, provision, 1)
         concurrency = self._on_demand[function] + sum(
@@ -158,7 +157,7 @@ class Engine:
             self._count(function, provision, -1)
             if provision is not None:
                 self._refill(provision)
-        self._metrics.invoked(
+        metrics.invoked(
             function,
             target.qualifier,
             failed=outcome.failed,

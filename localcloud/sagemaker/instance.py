@@ -17,10 +17,11 @@ from typing import IO, cast
 
 import urllib3
 
+from localcloud import logs
 from localcloud.config import Config, Image
 from localcloud.http_server import HOST
 from localcloud.processes import Child, spawn
-from localcloud.sagemaker import archive, logs
+from localcloud.sagemaker import archive
 
 STARTUP_TIMEOUT = 480.0  # s until /ping must answer 200, where the variant does not say
 INVOCATION_TIMEOUT = 60.0  # s; SageMaker's cap
@@ -101,13 +102,14 @@ class Instance:
         self._child = spawn(
             image.serve, env=self._environment(image, base, model), cwd=base, stdout=subprocess.PIPE
         )
-        self._log = logs.follow(
-            cast("IO[bytes]", self._child.stdout),
+        stream = logs.Stream(
             self.spec.account_id,
             self.spec.region,
             f"/aws/sagemaker/Endpoints/{self.spec.endpoint_name}",
             f"{self.spec.variant_name}/{self.id}",
+            returns=False,  # output of an endpoint whose group was deleted goes nowhere
         )
+        self._log = logs.follow(cast("IO[bytes]", self._child.stdout), stream)
         self._await_ping(self._child)
 
     def _environment(self, image: Image, base: Path, model: Path) -> dict[str, str]:

@@ -11,10 +11,10 @@ from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
+from localcloud.metrics import Metrics
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import Instance
-from localcloud.sagemaker.metrics import EndpointMetrics
 
 MAX_BODY = 6_291_456  # bytes; SageMaker's limit of a real-time request
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -124,17 +124,19 @@ class SageMakerRuntime(SageMakerRuntimeResponse):
     def _record(
         self, name: str, instance: Instance, instances: int, began: float, sent: float, status: int
     ) -> None:
+        """One invocation that reached a container; `status` is what it answered, 0 for nothing."""
         now = time.perf_counter()
-        EndpointMetrics.record(
-            self.current_account,
-            self.region,
-            name,
-            instance.spec.variant_name,
-            instances=instances,
-            model_latency=now - sent,
-            overhead=sent - began,
-            status=status,
-        )
+        values = {
+            "Invocations": (1.0, "None"),
+            "InvocationsPerInstance": (1.0 / max(instances, 1), "None"),
+            "ModelLatency": ((now - sent) * 1e6, "Microseconds"),
+            "OverheadLatency": ((sent - began) * 1e6, "Microseconds"),
+            "Invocation4XXErrors": (float(400 <= status < 500), "None"),
+            "Invocation5XXErrors": (float(status == 0 or status >= 500), "None"),
+            "InvocationModelErrors": (float(not 200 <= status < 300), "None"),
+        }
+        dimensions = {"EndpointName": name, "VariantName": instance.spec.variant_name}
+        Metrics.record(self.current_account, self.region, "AWS/SageMaker", dimensions, values)
 
     @staticmethod
     def _answer_headers(instance: Instance, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""Streams in CloudWatch Logs that the cloud itself writes. moto keeps events in memory, so the oldest go first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import IO
+
+from moto.logs.models import LogEvent, LogGroup, logs_backends
+from moto.logs.models import LogStream as MotoStream
+
+from localcloud import gaps
+
+log = logging.getLogger(__name__)
+
+EVENT_BYTES = 262_118  # AWS's limit less its 26 bytes of overhead
+_STREAM_BYTES = 4 * 1024 * 1024
+_EVENT_OVERHEAD = 256  # bytes an event, about what its object takes
+_STREAMS = 200  # a group
+_LOCK = threading.Lock()  # moto's backend is not made for several writers
+
+gaps.forget_instances(LogEvent, LogGroup, MotoStream)
+
+
+class Stream:
+    def __init__(self, account_id: str, region: str, group: str, name: str, *, returns: bool) -> None:
+        """`returns`: after somebody deleted it, it is made again for the next line."""
+        self.group, self.name = group, name
+        self._backend = logs_backends[account_id][region]
+        self._returns = returns
+        self._opened = False
+        self._sizes: deque[int] = deque()
+        self._stored = 0  # bytes
+
+    def open(self) -> None:
+        """Make it, and its group unless that is there."""
+        with _LOCK:
+            self._open()
+
+    def write(self, messages: list[str]) -> None:
+        """One event each. A line that is lost fails nothing, as on AWS."""
+        now = int(time.time() * 1000)
+        try:
+            with _LOCK:
+                if not self._exists:
+                    if self._opened and not self._returns:
+                        return
+                    self._open()
+                events = [{"timestamp": now, "message": message} for message in messages]
+                self._backend.put_log_events(self.group, self.name, events)
+                self._trim([len(message) + _EVENT_OVERHEAD for message in messages])
+        except Exception:
+            log.exception("could not write to log group %s", self.group)
+
+    @property
+    def _exists(self) -> bool:
+        group = self._backend.groups.get(self.group)
+        return group is not None and self.name in group.streams
+
+    def _open(self) -> None:
+        self._backend.ensure_log_group(self.group)
+        streams = self._backend.groups[self.group].streams
+        while len(streams) >= _STREAMS:
+            streams.pop(next(iter(streams)))
+        self._backend.create_log_stream(self.group, self.name)
+        self._opened = True
+        self._sizes.clear()
+        self._stored = 0
+
+    def _trim(self, sizes: list[int]) -> None:
+        self._sizes.extend(sizes)
+        self._stored += sum(sizes)
+        surplus = 0
+        while self._stored > _STREAM_BYTES and len(self._sizes) > 1:
+            self._stored -= self._sizes.popleft()
+            surplus += 1
+        if surplus:
+            del self._backend.groups[self.group].streams[self.name].events[:surplus]
+
+
+def follow(output: IO[bytes], stream: Stream) -> threading.Thread:
+    """Copy lines into a log stream from a thread of its own, until the output ends."""
+    stream.open()
+
+    def copy() -> None:
+        with output:
+            while line := output.readline(EVENT_BYTES):
+                message = line.decode(errors="replace").rstrip("\r\n")
+                if message:  # CloudWatch takes no empty events
+                    stream.write([message])
+
+    thread = threading.Thread(target=copy, name=f"logs {stream.name}", daemon=True)
+    thread.start()
+    return thread
