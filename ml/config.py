@@ -79,11 +79,10 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     def portable(self) -> dict[str, Any]:
-        """What makes the model, and nothing of the machine: local paths are cut to their names."""
+        """What makes the model, and nothing of the machine: of local weights the name alone, and no data, since
+        the same photos may lie anywhere; their digest is what counts."""
         settings = self.to_dict()
-        del settings["cache_limit_gib"]
-        if self.data is not None and not self.data.startswith("s3://"):
-            settings["data"] = Path(self.data).name
+        del settings["cache_limit_gib"], settings["data"]
         if self.weights not in ("packaged", "imagenet"):
             settings["weights"] = Path(self.weights).name
         return settings

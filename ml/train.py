@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from tqdm import tqdm
 from ml import artifact, golden
 from ml.config import TrainConfig
 from ml.data import SPLITS, Dataset, Sample, Split, load_dataset
+from ml.data.files import sweep
 from ml.errors import KennelError
 from ml.evaluate import Evaluation, evaluate, softmax
 from ml.feature_cache import FeatureCache
@@ -40,6 +42,9 @@ from ml.serving.network import Network, NetworkSpec
 from ml.weights import load_backbone
 
 _BATCH = 16  # images at a time through an engine
+_ROOT = Path(__file__).resolve().parents[1]
+_CODE = ("ml", "lambda/guarded_fetch.py", "requirements.txt")  # what a model comes from
+_PARTIAL = re.compile(r"\..+\.([0-9]+)\.partial")  # a run that is not done, and its process
 
 
 @dataclass(frozen=True)
@@ -164,11 +169,13 @@ def evaluate_artifact(
         return evaluate(np.concatenate(logits), _labels(samples), dataset.classes)
 
 
-def code_state() -> dict[str, str | bool | None]:
-    """The commit of the code that trains and serves, and whether that code has been changed since."""
-    root = Path(__file__).resolve().parents[1]
-    commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", "ml", "lambda/guarded_fetch.py", "requirements.txt")
+def code_state(root: Path = _ROOT) -> dict[str, str | bool | None]:
+    """The last commit to the code that trains and serves, and whether that code has been changed since.
+
+    Commits to anything else make no other model, and so no other archive.
+    """
+    commit = _git(root, "log", "-1", "--format=%H", "--", *_CODE)
+    changed = _git(root, "status", "--porcelain", "--", *_CODE)
     return {"commit": commit or None, "dirty": bool(changed)}
 
 
@@ -186,7 +193,7 @@ def _git(root: Path, *arguments: str) -> str:
 def _run_folder(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
     """A folder to fill, and the run's own that it becomes at the end; a failed run leaves neither."""
     runs_dir.mkdir(parents=True, exist_ok=True)
-    _sweep(runs_dir)
+    sweep(runs_dir, _PARTIAL)
     now = datetime.datetime.now(datetime.UTC)
     run_dir = runs_dir / f"{now:%Y%m%dT%H%M%S}-{now.microsecond:06d}"
     folder = runs_dir / f".{run_dir.name}.{os.getpid()}.partial"
@@ -196,17 +203,6 @@ def _run_folder(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
         folder.rename(run_dir)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(runs_dir: Path) -> None:
-    """Removes what killed runs left."""
-    for folder in runs_dir.glob(".*-*.[0-9]*.partial"):
-        try:
-            os.kill(int(folder.name.split(".")[2]), 0)
-        except ProcessLookupError:
-            shutil.rmtree(folder, ignore_errors=True)
-        except PermissionError:
-            continue  # somebody else's, and alive
 
 
 def _labels(samples: Sequence[Sample]) -> NDArray[np.int64]:

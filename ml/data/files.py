@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,25 @@ def relative_path(name: str) -> PurePosixPath | None:
     return None if path.is_absolute() or ".." in path.parts or "\0" in name else path
 
 
+PART = f".part-{os.getpid()}-"  # begins the name of what is not whole yet
+_PART = re.compile(r"\.part-([0-9]+)-.+")
+
+
+def sweep(parent: Path, unfinished: re.Pattern[str] = _PART) -> None:
+    """Removes what killed processes left in `parent`: names that match, with the process as first group."""
+    for path in parent.iterdir():
+        if match := unfinished.fullmatch(path.name):
+            try:
+                os.kill(int(match[1]), 0)
+            except (ProcessLookupError, OverflowError):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            except PermissionError:
+                continue  # somebody else's, and alive
+
+
 @contextmanager
 def building(target: Path) -> Iterator[Path | None]:
     """A folder to fill, moved to `target` once all is well; None where `target` is there already.
@@ -24,7 +46,8 @@ def building(target: Path) -> Iterator[Path | None]:
         yield None
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as part:
+    sweep(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=PART) as part:
         folder = Path(part) / "folder"
         folder.mkdir()
         yield folder

@@ -24,7 +24,7 @@ from botocore.exceptions import (
 
 from ml.data.archive import ARCHIVE_SUFFIXES
 from ml.data.dataset import DatasetError, Finding
-from ml.data.files import building, relative_path
+from ml.data.files import PART, building, relative_path, sweep
 from ml.data.layout import IMAGE_SUFFIXES, is_hidden
 from ml.data.progress import bar
 
@@ -71,6 +71,7 @@ def download(url: str, cache: Path, *, progress: bool = False) -> Path:
             )
         store = cache / "objects" / hashlib.sha256(bucket.encode()).hexdigest()[:16]
         store.mkdir(parents=True, exist_ok=True)
+        sweep(store)
         is_file = objects[0].key == prefix
         wanted = [each for each in objects if is_file or each.path.suffix.lower() in IMAGE_SUFFIXES]
         wanted = [each for each in wanted if not (store / each.cache_name).exists()]
@@ -110,7 +111,7 @@ def _list(client: S3Client, bucket: str, prefix: str) -> Iterator[_Object]:
 
 
 def _fetch(client: S3Client, bucket: str, entry: _Object, store: Path) -> None:
-    handle, part = tempfile.mkstemp(dir=store, prefix=".part-")
+    handle, part = tempfile.mkstemp(dir=store, prefix=PART)
     try:
         with os.fdopen(handle, "wb") as file:
             for attempt in range(1, _ATTEMPTS + 1):

@@ -72,9 +72,8 @@ def test_a_bad_value_is_refused_with_rule_value_and_remedy(settings: dict[str, A
 def test_the_portable_form_names_no_folder_of_this_machine(tiny_weights: Path, tmp_path: Path) -> None:
     config = TrainConfig(data=str(tmp_path / "dogs"), backbone="timm/test_resnet", weights=str(tiny_weights))
     portable = config.portable()
-    assert (portable["data"], portable["weights"]) == ("dogs", tiny_weights.name)
-    assert "cache_limit_gib" not in portable
-    assert TrainConfig(data="s3://bucket/dogs").portable()["data"] == "s3://bucket/dogs"
+    assert portable["weights"] == tiny_weights.name
+    assert config.to_dict().keys() - portable.keys() == {"data", "cache_limit_gib"}
 
 
 def test_checking_settings_does_not_wait_for_torch() -> None:

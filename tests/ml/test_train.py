@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,20 +99,21 @@ def test_the_manifest_tells_the_model_and_not_the_machine(trained: RunResult, ph
     assert manifest["network"] == {"backbone": TINY, "head": {"kind": "linear"}, "num_classes": 2}
     assert manifest["data"]["counts"] == {"train": 8, "valid": 4, "test": 4}
     assert manifest["code"] == CODE
-    assert manifest["config"]["data"] == "photos"
+    assert "data" not in manifest["config"]
     assert manifest["metrics"]["accuracy"] == 1.0
     assert manifest["golden"]["probability"] > 0.5
     assert str(photos.parent) not in json.dumps(manifest)
     assert result.run_dir.name not in json.dumps(manifest)
 
 
-def test_two_runs_with_the_same_seed_give_the_same_archive_also_in_another_process(
+def test_the_same_seed_gives_the_same_archive_also_in_another_process_and_from_packed_photos(
     config: TrainConfig, tmp_path: Path
 ) -> None:
     first = go(config, tmp_path)
     cached = go(config, tmp_path)
     assert cached.run_dir.name > first.run_dir.name
     assert cached.sha256 == first.sha256
+    packed = shutil.make_archive(str(tmp_path / "renamed"), "zip", str(config.data))
     script = (
         "import json, sys; from pathlib import Path; from ml import train; from ml.config import TrainConfig\n"
         f"train.code_state = lambda: {CODE!r}\n"
@@ -119,7 +121,13 @@ def test_two_runs_with_the_same_seed_give_the_same_archive_also_in_another_proce
         "print(train.train(config, runs_dir=folder / 'r', work_dir=folder / 'w', progress=False).sha256)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(config.to_dict()), str(tmp_path / "apart")],
+        [
+            sys.executable,
+            "-c",
+            script,
+            json.dumps({**config.to_dict(), "data": packed}),
+            str(tmp_path / "apart"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -219,6 +227,26 @@ def test_the_code_of_a_run_is_told_where_there_is_git_and_unknown_where_not(
     assert state["commit"] is None or len(str(state["commit"])) == 40
     monkeypatch.setenv("PATH", "")
     assert code_state() == {"commit": None, "dirty": False}
+
+
+def test_a_commit_to_anything_else_leaves_the_code_of_a_run_as_it_was(tmp_path: Path) -> None:
+    def commit(name: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+        author = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+        for command in (("init", "-q"), ("add", name), (*author, "commit", "-q", "-m", name)):
+            subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+
+    commit("ml/head.py")
+    state = code_state(tmp_path)
+    assert len(str(state["commit"])) == 40
+    commit("docs/guide.md")
+    assert code_state(tmp_path) == state
+    commit("lambda/guarded_fetch.py")
+    assert code_state(tmp_path)["commit"] != state["commit"]
+    (tmp_path / "ml/head.py").write_text("changed")
+    assert code_state(tmp_path)["dirty"]
 
 
 @pytest.mark.slow
