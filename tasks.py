@@ -14,7 +14,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from invoke import Collection, Context, Exit, task
 
 from localcloud import control
-from localcloud.accepted import accepted_only
 from localcloud.errors import CloudError
 from ml.errors import KennelError
 from ops import doctor as doctors
@@ -318,9 +317,7 @@ def show_cloud() -> None:
     print(f"running   {cloud.endpoint_url} (process {cloud.pid})")
     print(f"account   {cloud.account_id}, region {cloud.region}")
     print(f"log       {shown(cloud.log_file)}")
-    print("accepted, and not carried out:")
-    for operation, what in accepted_only().items():
-        print(f"  {operation}: {what}")
+    print("docs/embedded-cloud.md says what it executes, what it only accepts, what it refuses")
 
 
 def print_report(report: Report) -> None:
