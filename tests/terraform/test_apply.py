@@ -1,4 +1,7 @@
-"""The root with every part that is off by default: applied to an embedded cloud, planned again, destroyed."""
+"""The root with its parts that are off by default: applied to an embedded cloud, planned again, destroyed.
+
+Without a model, and so without an endpoint: that is applied where a stage is deployed.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from ops.paths import LAMBDA_SOURCE, TERRAFORM
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.terraform]
 
+BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 EVERYTHING = {
     "network": {
         "internet": "nat",
@@ -34,6 +38,17 @@ EVERYTHING = {
     },
     "training_instance": {},
     "notebook": {"idle_stop_minutes": 60},
+    "permissions_boundary_arn": BOUNDARY,
+    "lambda": {
+        "package": "../lambda.zip",
+        "url": True,
+        "tracing": True,
+        "reserved_concurrency": 50,
+        "provisioned_concurrency": 1,
+        "asynchronous": {"retries": 1, "max_event_age_seconds": 600},
+    },
+    "observability": {"notifications": {"emails": ["ops@example.com"]}},
+    "artifacts": {"force_destroy": True},
 }
 
 
@@ -67,17 +82,24 @@ def root(tmp_path: Path, initialize: Callable[[Path], dict[str, str]]) -> Iterat
     shutil.copytree(TERRAFORM, directory, ignore=shutil.ignore_patterns(".terraform", "*.model.tfvars.json"))
     (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     lambda_package.build(LAMBDA_SOURCE, tmp_path / "lambda.zip")
-    values = EVERYTHING | {
-        "stage": "local",
-        "artifacts": {"force_destroy": True},
-        "lambda": {"package": "../lambda.zip"},
-    }
+    values = EVERYTHING | {"stage": "local"}
     (directory / "everything.auto.tfvars.json").write_text(json.dumps(values))
     cloud = control.start(tmp_path / "cloud", lifetime=600)
     try:
         yield Root(directory, initialize(directory), cloud)
     finally:
         control.stop(tmp_path / "cloud")
+
+
+def roles_by_boundary(iam: Any) -> tuple[list[str], list[str]]:
+    """Return the names of the stage's roles without and with the boundary."""
+    names = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    found: tuple[list[str], list[str]] = ([], [])
+    for name in names:
+        if name.startswith("kennel-local-"):
+            boundary = iam.get_role(RoleName=name)["Role"].get("PermissionsBoundary", {})
+            found[boundary.get("PermissionsBoundaryArn") == BOUNDARY].append(name)
+    return found
 
 
 def test_everything_applies_settles_and_goes(root: Root) -> None:
@@ -94,6 +116,10 @@ def test_everything_applies_settles_and_goes(root: Root) -> None:
     roles = {role["Arn"] for role in root.client("iam").list_roles()["Roles"]}
     assert readers
     assert readers <= roles  # S3 refuses a policy for principals that there are not
+
+    unbounded, bounded = roles_by_boundary(root.client("iam"))
+    assert "kennel-local-flow-logs" in bounded
+    assert unbounded == []
 
     destroyed = root.terraform("destroy", "-input=false", "-auto-approve")
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
