@@ -42,7 +42,8 @@ def train(stage: Stage, given: dict[str, Any], config_file: str | None = None) -
     Raises:
         KennelError: a setting or the data breaks a rule, or the archive fails its check.
     """
-    settings = _from_file(config_file) | {name: value for name, value in given.items() if value is not None}
+    typed = {name: from_text(name, value) for name, value in given.items() if value is not None}
+    settings = _from_file(config_file) | typed
     config = TrainConfig.from_dict(settings)
     _lead_to_data(stage, config.data)
     from ml.train import (
@@ -81,6 +82,17 @@ def evaluate(stage: Stage, archive: str | None, data: str | None, split: str) ->
     for name, value in measured.items():
         if isinstance(value, float):
             yield name.replace("_", " "), f"{value:.4f}"
+
+
+def from_text(name: str, value: Any) -> Any:
+    """Return a flag's text as the number that the setting is; what is no number is left for the rules to refuse."""
+    parse = {"int": int, "float": float}.get(TrainConfig.__annotations__[name])
+    if parse is None or not isinstance(value, str):
+        return value
+    try:
+        return parse(value)
+    except ValueError:
+        return value
 
 
 def _lead_to_data(stage: Stage, data: str | None) -> None:
