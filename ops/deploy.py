@@ -142,6 +142,9 @@ class Deployment:
         marker = recovery.Marker(self.stage)
         after_unfinished = marker.read() is not None
         marker.set(identity=self.stage.identity, known=recovery.count(terraform.state()))
+        self.plan_record.unlink(
+            missing_ok=True
+        )  # a plan is applied once, also when this task is killed meanwhile
         with Progress("apply", sum(planned.counts.values())) as progress:
             try:
                 terraform.apply(self.plan_file, progress.on_event)

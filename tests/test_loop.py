@@ -21,6 +21,7 @@ import pytest
 
 from localcloud import control
 from ops.paths import ROOT
+from ops.terraform import Running
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.terraform]
 
@@ -233,6 +234,23 @@ def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(project: Pro
     assert again.returncode == 0, errors
     assert "did not finish. It had made, and not recorded:" in errors
     assert "Released the state lock" in errors
+    assert "golden photo   answered right" in out
+
+
+def test_an_apply_that_is_killed_is_finished_by_terraform_and_the_next_apply_agrees(project: Project) -> None:
+    project.inv("destroy", "--yes")
+    project.inv("plan")
+    task = project.start("apply", "--yes")
+    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
+    task.kill()
+    task.communicate(timeout=DEADLINE)
+    assert "One terraform at a time works on a stage." in project.inv("apply", "--yes", fails=True)
+
+    record = project.root / ".kennel" / "stages" / "local" / "terraform.running.json"
+    running = Running(**json.loads(record.read_text()))
+    wait_for(lambda: not running.is_alive, "terraform has ended")
+    out = project.inv("apply", "--yes")
+    assert out.startswith("Nothing changes")
     assert "golden photo   answered right" in out
 
 
