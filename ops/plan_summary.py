@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ops.artifacts import Model
 
 MARKS = {"destroy": "-", "replace": "±", "update": "~", "create": "+"}  # in the order in which they are shown
+WIDTH = 80  # columns
 LISTED = 15  # addresses of one action; creations are counted by module beyond that
 
 
@@ -62,12 +64,21 @@ def text(found: list[Change], deployed: Model | None, model: Model | None) -> st
             lines += [f"  {mark} {count:3d} in {module}" for module, count in _by_module(of_action).items()]
             continue
         for change in of_action:
-            reason = f" (forced by {', '.join(change.forced_by)})" if change.forced_by else ""
-            what = f": {', '.join(change.attributes[:6])}" if action == "update" and change.attributes else ""
-            lines.append(f"  {mark} {change.address}{what}{reason}")
+            lines += _described(change, mark)
     if model is not None and (deployed is None or deployed.sha256 != model.sha256):
         lines += ["", *_models(deployed, model)]
     return "\n".join(lines)
+
+
+def _described(change: Change, mark: str) -> list[str]:
+    """Return the change's line, or two where one would be wider than a terminal."""
+    # A digest is known by its beginning.
+    address = re.sub(r'"([0-9a-f]{12})[0-9a-f]{52}"', r'"\1…"', change.address)
+    why = f"forced by {', '.join(change.forced_by)}" if change.forced_by else ", ".join(change.attributes[:6])
+    line = f"  {mark} {address}"
+    if not why:
+        return [line]
+    return [f"{line} ({why})"] if len(line) + len(why) + 3 <= WIDTH else [line, f"      ({why})"]
 
 
 def _by_module(found: list[Change]) -> dict[str, int]:

@@ -30,7 +30,7 @@ def test_what_goes_is_shown_before_what_comes() -> None:
         "1 to destroy, 1 to replace, 1 to update, 1 to create.",
         "  - aws_a.old",
         "  ± aws_a.again (forced by name)",
-        "  ~ aws_a.other: x",
+        "  ~ aws_a.other (x)",
         "  + aws_a.new",
     ]
 
@@ -49,3 +49,17 @@ def test_a_new_model_is_shown_beside_the_deployed_one() -> None:
     text = plan_summary.text(plan_summary.changes(plan), old, new)
     assert "from model-old, test accuracy 91.0%" in text
     assert "to   model-new, test accuracy 93.4%" in text
+
+
+def test_no_line_is_wider_than_a_terminal() -> None:
+    changed = {"before": dict.fromkeys("abcdef", 1), "after": dict.fromkeys("abcdef", 2)}
+    plan = {
+        "resource_changes": [
+            entry(f'module.storage.aws_s3_object.archive["{"0123456789abcdef" * 4}"]', "create"),
+            entry("module.endpoint[0].aws_sagemaker_endpoint_configuration.this", "update", **changed),
+        ]
+    }
+    text = plan_summary.text(plan_summary.changes(plan), None, None)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert '"0123456789ab…"' in text
+    assert "      (a, b, c, d, e, f)" in text.splitlines()
