@@ -172,7 +172,7 @@ class Deployment:
             if "BucketNotEmpty" not in str(error):
                 raise
             # Only now: an endpoint that is still there may have to fetch its archive again.
-            purge_bucket(self.stage.client("s3"), outputs["artifact_bucket"])
+            purge_bucket(self.stage.client("s3"), self.sweeper.artifact_bucket)
             self._destroy(terraform)
         recovery.Marker(self.stage).clear()
         self.discard()
@@ -211,12 +211,11 @@ class Deployment:
 
     def _inputs_digest(self) -> str:
         """What a plan is made from: Terraform's files, the stage's variables, the model, the function."""
-        files = [
-            *TERRAFORM.glob("*.tf"), *TERRAFORM.glob("modules/**/*.tf"), *TERRAFORM.glob("modules/**/*.tftpl"),
-            self.stage.variables_file, self.stage.model_file, *LAMBDA_SOURCE.glob("*.py"),
-        ]  # fmt: skip
+        terraform = (path for path in TERRAFORM.rglob("*") if path.suffix in {".tf", ".sh", ".py"})
+        sources = [path for path in terraform if ".terraform" not in path.parts]
+        sources += [self.stage.variables_file, self.stage.model_file, *LAMBDA_SOURCE.glob("*.py")]
         digest = hashlib.sha256()
-        for file in sorted(files):
+        for file in sorted(sources):
             digest.update(f"{shown(file)}\0".encode())
             digest.update(file.read_bytes() if file.is_file() else b"absent")
         return digest.hexdigest()

@@ -64,6 +64,11 @@ class Sweeper:
     def tagged(self) -> list[dict[str, Any]]:
         return [{"Name": f"tag:{TAG}", "Values": [self.prefix]}]
 
+    @property
+    def artifact_bucket(self) -> str:
+        """The one bucket that may be emptied and removed, by its exact name: modules/storage makes it."""
+        return f"{self.prefix}-artifacts-{self.stage.account_id}"
+
     def is_ours(self, name: str) -> bool:
         return name == self.prefix or name.startswith(f"{self.prefix}-")
 
@@ -298,9 +303,9 @@ def _topics(sweeper: Sweeper) -> Iterator[str]:
 
 
 def _artifact_bucket(sweeper: Sweeper) -> Iterator[str]:
-    """The one bucket that a sweep may remove, by its exact name: data buckets are not even looked at."""
-    name = f"{sweeper.prefix}-artifacts-{sweeper.stage.account_id}"
-    return (b["Name"] for b in sweeper.client("s3").list_buckets()["Buckets"] if b["Name"] == name)
+    """Data buckets are not even looked at."""
+    buckets = sweeper.client("s3").list_buckets()["Buckets"]
+    return (bucket["Name"] for bucket in buckets if bucket["Name"] == sweeper.artifact_bucket)
 
 
 def remove_bucket(s3: Any, bucket: str) -> object:

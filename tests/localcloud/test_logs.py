@@ -12,7 +12,7 @@ ACCOUNT, REGION = "210987654321", "us-east-1"
 
 def test_a_stream_keeps_its_newest_events_and_nothing_keeps_the_others() -> None:
     gc.collect()
-    before = sum(isinstance(one, LogEvent) for one in gc.get_objects())
+    before = sum(type(one) is LogEvent for one in gc.get_objects())
     stream = logs.Stream(ACCOUNT, REGION, "/g", "s", returns=True)
     for number in range(60):
         stream.write([f"{number} " + "x" * 100_000])
@@ -20,7 +20,7 @@ def test_a_stream_keeps_its_newest_events_and_nothing_keeps_the_others() -> None
     assert events[-1].message.startswith("59 ")
     assert len(events) == 41  # 4 MiB
     gc.collect()
-    assert sum(isinstance(one, LogEvent) for one in gc.get_objects()) - before == 41
+    assert sum(type(one) is LogEvent for one in gc.get_objects()) - before == 41
 
 
 def test_a_deleted_stream_returns_only_where_it_is_meant_to() -> None:
