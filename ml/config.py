@@ -15,9 +15,15 @@ from ml.errors import KennelError
 
 HeadKind = Literal["linear", "two-layer"]
 ClassBalance = Literal["auto", "on", "off"]
+Precision = Literal["auto", "f32", "bf16", "int8"]
+Augment = Literal["none", "light", "strong"]
+Device = Literal["auto", "cpu", "cuda"]
 
 PACKAGED_BACKBONE = "timm/tf_efficientnet_lite0"
 WEIGHTS_FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
+FROZEN_EPOCHS = 100  # at most, on cached features; early stopping usually ends before
+UNFROZEN_EPOCHS = 10
+_UNFREEZE = re.compile(r"none|all|last:[1-9][0-9]{0,3}")
 _BACKBONE = re.compile(r"(timm|torchvision)/[A-Za-z0-9][A-Za-z0-9_.\-]*")
 
 
@@ -34,14 +40,29 @@ class TrainConfig:
     weights: str = "packaged"  # "packaged", "imagenet" or a .safetensors/.pth file
     head: HeadKind = "linear"
     hidden: int = 256  # width between the two layers of the "two-layer" head
-    epochs: int = 100  # at most; early stopping usually ends before
-    learning_rate: float = 1e-3
+    unfreeze: str = "none"  # of the backbone: "none", "last:N" blocks or "all"
+    epochs: int | None = None  # at most; None: FROZEN_EPOCHS or UNFROZEN_EPOCHS
+    learning_rate: float = 1e-3  # of the head
     # AdamW's: a step shrinks weights by learning_rate * weight_decay. None: chosen on the validation split.
     weight_decay: float | None = None
     label_smoothing: float = 0.0
-    batch_size: int = 64
+    batch_size: int = 64  # photos a step, whatever the number of processes and micro-batches
     patience: int = 10  # epochs without a better validation loss
     class_balance: ClassBalance = "auto"
+    augment: Augment = "none"
+    views: int = (
+        2  # augmented views a training photo, beside the plain one, where a frozen backbone's are augmented
+    )
+    precision: Precision = (
+        "auto"  # of feature extraction; unfrozen: f32, or bf16 by automatic mixed precision
+    )
+    device: Device = "auto"
+    # With an unfrozen backbone only:
+    backbone_rate: float = 0.1  # learning rate of its last block, as a share of the head's
+    layer_decay: float = 0.75  # each block nearer to the input learns at so much of the next one's rate
+    warmup_epochs: float = 1.0  # of a rising learning rate; afterwards it falls as a cosine
+    accumulate: int = 1  # micro-batches a step
+    ema: float = 0.0  # decay of the weights' exponential moving average; 0: without
     seed: int = 0
     cache_limit_gib: float = 10.0  # of the feature cache; the least recently used goes first
 
@@ -52,7 +73,17 @@ class TrainConfig:
         _check_choice("head", self.head, ("linear", "two-layer"))
         _check_choice("class_balance", self.class_balance, ("auto", "on", "off"))
         _check_integer("hidden", self.hidden, 1, 65536)
-        _check_integer("epochs", self.epochs, 1, 100_000)
+        if self.epochs is not None:
+            _check_integer("epochs", self.epochs, 1, 100_000)
+        if not isinstance(self.unfreeze, str) or not _UNFREEZE.fullmatch(self.unfreeze):
+            raise ConfigError(
+                "unfreeze must be none, last:N or all", repr(self.unfreeze), "for example unfreeze=last:2"
+            )
+        _check_choice("augment", self.augment, ("none", "light", "strong"))
+        _check_choice("precision", self.precision, ("auto", "f32", "bf16", "int8"))
+        _check_choice("device", self.device, ("auto", "cpu", "cuda"))
+        _check_integer("views", self.views, 1, 64)
+        _check_integer("accumulate", self.accumulate, 1, 1024)
         _check_integer("batch_size", self.batch_size, 1, 65536)
         _check_integer("patience", self.patience, 1, 100_000)
         _check_integer("seed", self.seed, 0, 2**32 - 1)
@@ -61,6 +92,40 @@ class TrainConfig:
             _check_number("weight_decay", self.weight_decay, 0.0, 1000.0)
         _check_number("label_smoothing", self.label_smoothing, 0.0, 0.5)
         _check_number("cache_limit_gib", self.cache_limit_gib, 0.0, 1e6)
+        _check_number("backbone_rate", self.backbone_rate, 0.0, 1.0, above=True)
+        _check_number("layer_decay", self.layer_decay, 0.0, 1.0, above=True)
+        _check_number("warmup_epochs", self.warmup_epochs, 0.0, 1000.0)
+        _check_number("ema", self.ema, 0.0, 0.99999)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if not self.frozen and self.precision == "int8":
+            raise ConfigError(
+                "int8 is for frozen backbones",
+                f"precision='int8', unfreeze={self.unfreeze!r}",
+                "use precision=auto, bf16 or f32",
+            )
+        if self.accumulate > self.batch_size:
+            raise ConfigError(
+                "accumulate must be at most batch_size",
+                f"accumulate={self.accumulate}, batch_size={self.batch_size}",
+                "use fewer micro-batches",
+            )
+
+    @property
+    def frozen(self) -> bool:
+        return self.unfreeze == "none"
+
+    @property
+    def extra_views(self) -> int:
+        """Features of so many augmented views are computed for each training photo."""
+        return self.views if self.frozen and self.augment != "none" else 0
+
+    @property
+    def max_epochs(self) -> int:
+        if self.epochs is not None:
+            return self.epochs
+        return FROZEN_EPOCHS if self.frozen else UNFROZEN_EPOCHS
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TrainConfig:
@@ -83,6 +148,7 @@ class TrainConfig:
         the same photos may lie anywhere; their digest is what counts."""
         settings = self.to_dict()
         del settings["cache_limit_gib"], settings["data"]
+        settings["epochs"] = self.max_epochs
         if self.weights not in ("packaged", "imagenet"):
             settings["weights"] = Path(self.weights).name
         return settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,16 +54,18 @@ def train_head(
     num_classes: int,
     config: TrainConfig,
     classifier: Classifier | None = None,
+    on_epoch: Callable[[EpochRow], None] | None = None,
 ) -> TrainedHead:
     """Stops when the validation loss has not improved for `config.patience` epochs, and keeps the weights of
     the best one. A linear head starts from what `classifier`, the backbone's own, knows of the classes.
+    `on_epoch` is called after each epoch, of every weight decay that is tried; what it raises ends the training.
 
     Raises `KennelError` where the loss never is a number.
     """
     decays = WEIGHT_DECAYS if config.weight_decay is None else (config.weight_decay,)
     with _one_thread():
         prior = _prior(classifier, train, num_classes) if config.head == "linear" and classifier else None
-        heads = [_train_head(train, valid, num_classes, config, decay, prior) for decay in decays]
+        heads = [_train_head(train, valid, num_classes, config, decay, prior, on_epoch) for decay in decays]
     return min(heads, key=lambda head: head.best_loss)
 
 
@@ -111,6 +113,7 @@ def _train_head(
     config: TrainConfig,
     weight_decay: float,
     prior: nn.Linear | None,
+    on_epoch: Callable[[EpochRow], None] | None,
 ) -> TrainedHead:
     raw, y = torch.from_numpy(train[0]), torch.from_numpy(train[1])
     with torch.random.fork_rng(devices=[]):
@@ -133,7 +136,7 @@ def _train_head(
 
     history: list[EpochRow] = []
     best_loss, best_epoch, best_state = math.inf, 0, copy.deepcopy(trainee.state_dict())
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, config.max_epochs + 1):
         train_loss = train_hits = 0.0
         order = torch.randperm(len(x), generator=generator)
         for start in range(0, len(x), config.batch_size):
@@ -161,6 +164,8 @@ def _train_head(
                 "valid_accuracy": valid_hits / len(valid_y),
             }
         )
+        if on_epoch is not None:
+            on_epoch(history[-1])
         if valid_loss < best_loss:
             best_loss, best_epoch, best_state = valid_loss, epoch, copy.deepcopy(trainee.state_dict())
         if epoch - best_epoch >= config.patience or not math.isfinite(train_loss):
