@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
-from ops import files, live
+from ops import files, leftovers, live
 from ops.paths import shown
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper
@@ -57,7 +57,7 @@ def examine(terraform: Terraform, sweeper: Sweeper, cloud_identity: str) -> Find
         KennelError: another run is at work, or the state looks lost.
     """
     refuse_when_at_work(terraform)
-    notes = release_stale_lock(terraform)
+    notes = [*end_left_behind(terraform), *release_stale_lock(terraform)]
     terraform.record.unlink(missing_ok=True)  # it has told what it can
     marker = Marker(terraform.stage)
     unfinished = marker.read()
@@ -114,6 +114,15 @@ def refuse_when_at_work(terraform: Terraform) -> None:
             f"process {running.pid}, terraform {running.command}, is still at work",
             f"Wait until it has ended (its log: {shown(terraform.log)}), then run the same command again.",
         )
+
+
+def end_left_behind(terraform: Terraform) -> list[str]:
+    """End the providers of a terraform that was killed: they outlive it, and may go on making what it asked for."""
+    running = terraform.running()
+    ended = leftovers.end(running.pid, terraform.mark) if running is not None else 0
+    return (
+        [f"Ended {ended} process{'es' * (ended > 1)} that a killed terraform left running."] if ended else []
+    )
 
 
 def count(state: dict[str, Any]) -> int:

@@ -117,6 +117,11 @@ class Terraform:
         base = cli_environment(self.stage.environment, self.stage.settings.provider_mirror)
         return base | {"TF_DATA_DIR": str(self.data)}
 
+    @property
+    def mark(self) -> str:
+        """What its processes, and those of no other stage and directory, have in their environment."""
+        return f"TF_DATA_DIR={self.data}"
+
     def init(self) -> None:
         """Make the directory ready; nothing is done when nothing that matters has changed."""
         backend = [f"-backend-config={name}={value}" for name, value in (self.backend or {}).items()]

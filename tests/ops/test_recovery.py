@@ -2,6 +2,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +15,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.process_identity import start_mark
 from ml.errors import KennelError
-from ops import recovery
+from ops import leftovers, recovery, terraform
 from ops.sweep import Found
-from ops.terraform import Running
+from ops.terraform import Running, TerraformError
 
 HERE, ELSEWHERE = "embedded cloud 1", "embedded cloud 2"
 DEAD = Running(pid=2**22, started="never", command="apply")
@@ -50,6 +57,7 @@ class Terraform:
         self.errored_state = stage.directory / "errored.tfstate"
         self.log = stage.directory / "terraform.jsonl"
         self.record = stage.directory / "terraform.running.json"
+        self.mark = f"TF_DATA_DIR={stage.directory}"
         self.unlocked: list[str] = []
         self.pushed: list[str] = []
         self._state = state
@@ -185,3 +193,72 @@ def test_a_terraform_that_is_still_at_work_is_waited_for(case: Case, monkeypatch
     monkeypatch.setattr(Running, "is_alive", True)
     with pytest.raises(KennelError, match="One terraform at a time works on a stage"):
         case.examine()
+
+
+FAKE_TERRAFORM = """\
+#!/bin/sh
+sleep 300 &
+echo $! > "$PIDS/obedient.new"; mv "$PIDS/obedient.new" "$PIDS/obedient"
+sh -c 'trap "" TERM; echo $$ > "$PIDS/deaf.new"; mv "$PIDS/deaf.new" "$PIDS/deaf"; while :; do sleep 0.1; done' &
+wait
+"""
+
+
+def appears(file: Path) -> int:
+    deadline = time.monotonic() + 20
+    while not file.is_file():
+        assert time.monotonic() < deadline, f"{file.name} did not start"
+        time.sleep(0.02)
+    return int(file.read_text())
+
+
+def test_the_providers_of_a_terraform_that_was_killed_are_ended_by_the_next_command(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "SECONDS_TO_END", 0.5)
+    monkeypatch.setattr(terraform, "WORK", tmp_path)
+    program = tmp_path / "bin" / "terraform"
+    program.parent.mkdir()
+    program.write_text(FAKE_TERRAFORM)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    case.stage.environment = {**os.environ, "PIDS": str(tmp_path)}
+    case.stage.settings = SimpleNamespace(provider_mirror=None)
+    case.stage.is_running = True
+    killed = terraform.Terraform(case.stage, directory=tmp_path, backend={"bucket": "state", "key": "key"})
+    failures: list[TerraformError] = []
+
+    def task() -> None:
+        try:
+            killed.plan(tmp_path / "plan", [], lambda _: None)
+        except TerraformError as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=task)
+    thread.start()
+    children = [appears(tmp_path / name) for name in ("obedient", "deaf")]
+    running = killed.running()
+    assert running is not None
+    os.kill(running.pid, signal.SIGKILL)
+    thread.join()
+    assert failures
+    assert all(start_mark(child) for child in children)
+
+    sweeper: Any = SimpleNamespace()
+    findings = recovery.examine(killed, sweeper, HERE)
+    assert [start_mark(child) for child in children] == [None, None]
+    assert any("that a killed terraform left running" in note for note in findings.notes)
+    assert recovery.examine(killed, sweeper, HERE).notes == []
+
+
+def test_a_stranger_that_was_given_the_number_of_a_killed_terraform_is_let_be(case: Case) -> None:
+    stranger = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        case.recorded = Running(stranger.pid, "another start", "apply")
+        assert case.examine()[0].notes == []
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate(b"\n", timeout=20)
+    assert stranger.returncode == 0
