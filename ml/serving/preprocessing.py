@@ -59,13 +59,24 @@ class Preprocessing:
 
     def apply(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """float32 [3, crop, crop], contiguous; `image` is RGB."""
+        return self.normalize(self.frame(image))
+
+    def frame(self, image: Image.Image) -> Image.Image:
+        """The part that the network sees, in its size: crop x crop pixels."""
         image = _resize_shorter_side(_middle(image), self.resize, INTERPOLATIONS[self.interpolation])
         left, top = (round((side - self.crop) / 2) for side in image.size)
-        image = image.crop((left, top, left + self.crop, top + self.crop))
-        pixels = np.asarray(image, np.float32) / np.float32(255)  # [crop, crop, 3]
-        pixels -= np.asarray(self.mean, np.float32)
-        pixels /= np.asarray(self.std, np.float32)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return image.crop((left, top, left + self.crop, top + self.crop))
+
+    def normalize(self, image: Image.Image) -> npt.NDArray[np.float32]:
+        """float32 [3, H, W], contiguous, of an RGB image [H, W]."""
+        # Through a table of the 256 values a channel has: a quarter of the time of computing each pixel's.
+        values = np.arange(256, dtype=np.float32) / np.float32(255)
+        levels = np.asarray(image)  # [H, W, 3]
+        pixels = np.empty((3, *levels.shape[:2]), np.float32)
+        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            table = (values - np.float32(mean)) / np.float32(std)
+            np.take(table, levels[:, :, channel], out=pixels[channel], mode="clip")  # "raise" would buffer
+        return pixels
 
 
 def _middle(image: Image.Image) -> Image.Image:
