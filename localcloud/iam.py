@@ -11,7 +11,7 @@ from moto.core.responses import ActionResult
 from moto.iam import urls
 from moto.iam.access_control import PermissionResult
 from moto.iam.exceptions import NotFoundException
-from moto.iam.models import IAMBackend
+from moto.iam.models import IAMBackend, iam_backends
 from moto.iam.responses import IamResponse
 
 from localcloud import gaps, policies
@@ -29,7 +29,7 @@ class Iam(IamResponse):
         for name in ("ResourcePolicy", "PermissionsBoundaryPolicyInputList", "ResourceHandlingOption"):
             if self.params.get(name):
                 raise NotImplementedError(f"SimulatePrincipalPolicy with {name}")
-        documents, boundary = self._policies_of(self.params["PolicySourceArn"])
+        documents, boundary = _policies_of(self.backend, self.params["PolicySourceArn"])
         documents += self.params.get("PolicyInputList") or []
         context = {
             entry["ContextKeyName"].lower(): entry["ContextKeyValues"]
@@ -53,30 +53,37 @@ class Iam(IamResponse):
             )
         return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
-    def _policies_of(self, arn: str) -> tuple[list[str], str | None]:
-        """The policy documents of a role or user, and its permissions boundary."""
-        backend: IAMBackend = self.backend
-        kind, _, path = arn.split(":")[-1].partition("/")
-        name = path.rsplit("/", 1)[-1]
-        if kind == "role":
-            role = backend.get_role(name)
-            inline = [backend.get_role_policy(name, policy)[1] for policy in backend.list_role_policies(name)]
-            attached = list(role.managed_policies.values())
-            boundary = role.permissions_boundary_arn
-        elif kind == "user":
-            user = backend.get_user(name)
-            inline = [
-                backend.get_user_policy(name, policy)["policy_document"]
-                for policy in backend.list_user_policies(name)
-            ]
-            attached = list(user.managed_policies.values())
-            if backend.get_groups_for_user(name):
-                raise NotImplementedError("SimulatePrincipalPolicy for a user in a group")
-            boundary = None
-        else:
-            raise NotFoundException(f"{arn} is neither a role nor a user.")
-        documents = inline + [_default_document(policy) for policy in attached]
-        return documents, _default_document(backend.get_policy(boundary)) if boundary else None
+
+def allows(role: Any, action: str, resource: str = "*") -> bool:
+    """Whether the policies and the boundary of a role, as moto has it, let it act."""
+    documents, boundary = _policies_of(iam_backends[role.account_id][role.partition], role.arn)
+    bounds = [documents, *([[boundary]] if boundary else [])]
+    return all(_decide(one, action, resource, {}) == PermissionResult.PERMITTED for one in bounds)
+
+
+def _policies_of(backend: IAMBackend, arn: str) -> tuple[list[str], str | None]:
+    """The policy documents of a role or user, and its permissions boundary."""
+    kind, _, path = arn.split(":")[-1].partition("/")
+    name = path.rsplit("/", 1)[-1]
+    if kind == "role":
+        role = backend.get_role(name)
+        inline = [backend.get_role_policy(name, policy)[1] for policy in backend.list_role_policies(name)]
+        attached = list(role.managed_policies.values())
+        boundary = role.permissions_boundary_arn
+    elif kind == "user":
+        user = backend.get_user(name)
+        inline = [
+            backend.get_user_policy(name, policy)["policy_document"]
+            for policy in backend.list_user_policies(name)
+        ]
+        attached = list(user.managed_policies.values())
+        if backend.get_groups_for_user(name):
+            raise NotImplementedError("SimulatePrincipalPolicy for a user in a group")
+        boundary = None
+    else:
+        raise NotFoundException(f"{arn} is neither a role nor a user.")
+    documents = inline + [_default_document(policy) for policy in attached]
+    return documents, _default_document(backend.get_policy(boundary)) if boundary else None
 
 
 def _default_document(policy: Any) -> str:
