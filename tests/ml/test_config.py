@@ -34,6 +34,16 @@ def test_an_unknown_key_is_an_error_that_suggests_the_known_one() -> None:
     ("settings", "rule"),
     [
         ({"data": ""}, "data must be a folder"),
+        ({"unfreeze": "last"}, "unfreeze must be none, last:N or all"),
+        ({"unfreeze": "last:0"}, "unfreeze must be none, last:N or all"),
+        ({"augment": "heavy"}, "augment must be one of"),
+        ({"precision": "fp16"}, "precision must be one of"),
+        ({"device": "tpu"}, "device must be one of"),
+        ({"views": 0}, "views must be a whole number"),
+        ({"ema": 1.0}, "ema must be a number"),
+        ({"backbone_rate": 0.0}, "backbone_rate must be a number above 0"),
+        ({"precision": "int8", "unfreeze": "all"}, "int8 is for frozen backbones"),
+        ({"accumulate": 8, "batch_size": 4}, "accumulate must be at most batch_size"),
         ({"data": 3}, "data must be a folder"),
         ({"backbone": "resnet50"}, "backbone must be timm/<name> or torchvision/<name>"),
         ({"backbone": "timm/../x"}, "backbone must be timm/<name> or torchvision/<name>"),
@@ -80,3 +90,14 @@ def test_checking_settings_does_not_wait_for_torch() -> None:
     script = "import sys, ml.config; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == 0
+
+
+def test_the_epochs_asked_for_are_the_epochs_whatever_is_unfrozen() -> None:
+    assert TrainConfig(epochs=1).max_epochs == TrainConfig(epochs=1, unfreeze="all").max_epochs == 1
+    assert TrainConfig().max_epochs > TrainConfig(unfreeze="last:1").max_epochs > 1
+
+
+def test_views_are_for_augmented_photos_of_a_frozen_backbone() -> None:
+    assert TrainConfig(views=3).extra_views == 0
+    assert TrainConfig(views=3, augment="light").extra_views == 3
+    assert TrainConfig(views=3, augment="light", unfreeze="all").extra_views == 0
