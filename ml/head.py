@@ -77,15 +77,16 @@ class _Trainee(nn.Module):
         self.head = head
         self.prior = prior
         self.trust = nn.Parameter(torch.ones(()), requires_grad=prior is not None)
-        self.mean = features.double().mean(0).float()  # [D]
+        exact = features.double()
+        self.mean = exact.mean(0).float()  # [D]
         # One scale for all: a feature that hardly ever stirs in training would blow up in a photo where it does.
-        self.scale = features.double().var(0).mean().sqrt().clamp(min=1e-6).float()
+        self.scale = exact.var(0).mean().sqrt().clamp(min=1e-6).float()
 
     def inputs(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What an epoch need not compute anew: normalized features [N, D] and the prior's logits [N, C] or [N, 1]."""
         with torch.no_grad():
             prior = self.prior(features) if self.prior is not None else torch.zeros(len(features), 1)
-        return (features - self.mean) / self.scale, prior
+        return (features - self.mean).div_(self.scale), prior
 
     def forward(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.head(features) + self.trust * prior
@@ -131,7 +132,8 @@ def _train_head(
         {"params": list(head.parameters()), "weight_decay": weight_decay},
         {"params": [trainee.trust], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+    # Fused: a step on a two-layer head takes a third less time.
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
     generator = torch.Generator().manual_seed(config.seed)
 
     history: list[EpochRow] = []
