@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import IO
 
 from moto.logs.models import LogEvent, LogGroup, logs_backends
@@ -80,8 +81,8 @@ class Stream:
             del self._backend.groups[self.group].streams[self.name].events[:surplus]
 
 
-def follow(output: IO[bytes], stream: Stream) -> threading.Thread:
-    """Copy lines into a log stream from a thread of its own, until the output ends."""
+def follow(output: IO[bytes], stream: Stream, also: Callable[[str], None] | None = None) -> threading.Thread:
+    """Copy lines into a log stream from a thread of its own, until the output ends. `also` sees each of them."""
     stream.open()
 
     def copy() -> None:
@@ -90,6 +91,8 @@ def follow(output: IO[bytes], stream: Stream) -> threading.Thread:
                 message = line.decode(errors="replace").rstrip("\r\n")
                 if message:  # CloudWatch takes no empty events
                     stream.write([message])
+                    if also is not None:
+                        also(message)
 
     thread = threading.Thread(target=copy, name=f"logs {stream.name}", daemon=True)
     thread.start()

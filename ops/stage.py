@@ -157,10 +157,14 @@ def cloud_variables(cloud: control.CloudInfo) -> dict[str, str]:
 
 
 def local_images() -> dict[str, dict[str, Any]]:
-    """The container images that the embedded cloud knows: what `docker run IMAGE serve` would start."""
+    """The container images that the embedded cloud knows: what `docker run IMAGE serve|train` would start."""
     return {
         "kennel-serving": {
             "serve": [sys.executable, "-m", "serving"],
             "env": {"KENNEL_HOST": "127.0.0.1"},
-        }
+        },
+        "kennel-training": {  # jobs bring the code along, and their own entry point
+            "train": [sys.executable, "-m", "ml.jobs.container"],
+            "python": sys.executable,
+        },
     }

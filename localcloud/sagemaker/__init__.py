@@ -1,4 +1,4 @@
-"""SageMaker: endpoints that execute. Jobs, which moto only pretends to run, are refused."""
+"""SageMaker: endpoints, training and tuning jobs that execute. Other jobs, which moto pretends to run, are refused."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from localcloud.config import Config
 from localcloud.sagemaker.api import SageMaker
 from localcloud.sagemaker.backend import Backend
 from localcloud.sagemaker.instance import Host
+from localcloud.sagemaker.jobs.settings import from_environment
 from localcloud.sagemaker.runtime import SageMakerRuntime
 
 
 def install(config: Config) -> None:
-    folder = config.state_dir / "endpoints"
-    shutil.rmtree(folder, ignore_errors=True)  # of a cloud that was killed
-    Backend.host = Host(config, folder)
+    for name in ("endpoints", "jobs"):
+        shutil.rmtree(config.state_dir / name, ignore_errors=True)  # of a cloud that was killed
+    Backend.host = Host(config, config.state_dir / "endpoints")
+    Backend.jobs_host = Host(config, config.state_dir / "jobs")
+    Backend.jobs_settings = from_environment()
     gaps.replace_backend(sagemaker_backends, Backend, control_urls)
     gaps.replace_responses(control_urls, SageMaker)
     gaps.replace_responses(runtime_urls, SageMakerRuntime)

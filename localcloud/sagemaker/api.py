@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import cast
 
 from moto.core.responses import ActionResult
-from moto.sagemaker.responses import SageMakerResponse
 
 from localcloud.sagemaker.backend import Backend
+from localcloud.sagemaker.jobs.api import JobsApi
 
 
-class SageMaker(SageMakerResponse):
+class SageMaker(JobsApi):
     @property
     def _backend(self) -> Backend:
         return cast(Backend, self.sagemaker_backend)
@@ -83,7 +83,6 @@ for _method, _operation in {
     "create_compilation_job": "CreateCompilationJob",
     "create_hyper_parameter_tuning_job": "CreateHyperParameterTuningJob",
     "create_processing_job": "CreateProcessingJob",
-    "create_training_job": "CreateTrainingJob",
     "create_transform_job": "CreateTransformJob",
     "start_pipeline_execution": "StartPipelineExecution",
 }.items():

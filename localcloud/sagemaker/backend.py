@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
-from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.utils import arn_formatter
 
 from localcloud import accepted
@@ -15,13 +14,14 @@ from localcloud.sagemaker import archive
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet, Variant
 from localcloud.sagemaker.instance import STARTUP_TIMEOUT, Host, InstanceSpec
+from localcloud.sagemaker.jobs.backend import JobsBackend
 from localcloud.sagemaker.records import EndpointConfigRecord, ModelRecord
 from localcloud.sagemaker.rollout import Rollout
 
 _SCALED_COUNT = "sagemaker:variant:DesiredInstanceCount"
 
 
-class Backend(SageMakerModelBackend):
+class Backend(JobsBackend):
     host: ClassVar[Host]  # set when the cloud starts
 
     def __init__(self, region_name: str, account_id: str) -> None:

@@ -84,8 +84,8 @@ class Instance:
 
     def _start(self) -> None:
         image = self._host.image(self.spec.image)
-        if image is None:
-            known = ", ".join(sorted(self._host.config.images)) or "none"
+        if image is None or not image.serve:
+            known = ", ".join(self._host.config.repositories("serve")) or "none"
             raise StartError(
                 f'The image "{self.spec.image}" for production variant {self.spec.variant_name} does not '
                 f"exist. (The embedded cloud knows these repositories from its images file: {known}.)"

@@ -110,7 +110,13 @@ def test_a_cloud_that_cannot_start_says_why(tmp_path: Path) -> None:
         ("[]", "must hold an object"),
         ("{", "must be JSON"),
         ('{"a": {"serve": []}}', '"serve" of image "a" must be a list of arguments'),
-        ('{"a": {"serve": ["x"], "environment": {}}}', 'Image "a" may hold "serve" and "env" only'),
+        ('{"a": {"train": "x"}}', '"train" of image "a" must be a list of arguments'),
+        ('{"a": {"env": {}}}', 'Image "a" must have "serve" or "train"'),
+        (
+            '{"a": {"serve": ["x"], "environment": {}}}',
+            'Image "a" may hold "serve", "train", "env" and "python"',
+        ),
+        ('{"a": {"train": ["x"], "python": "python3"}}', '"python" of image "a" must be the absolute path'),
         ('{"a": {"serve": ["x"], "env": {"N": 1}}}', '"env" of image "a" must be an object of strings'),
     ],
 )

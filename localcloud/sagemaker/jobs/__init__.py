@@ -1,0 +1,1 @@
+"""Training jobs and hyperparameter tuning jobs that execute: each instance is a group of processes."""

@@ -1,0 +1,90 @@
+"""moto's SageMaker backend with training jobs that run."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar
+
+from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
+from moto.sagemaker.models import SageMakerModelBackend
+
+from localcloud.sagemaker.instance import Host
+from localcloud.sagemaker.jobs import listing, requests, shapes
+from localcloud.sagemaker.jobs.errors import ResourceLimitExceeded
+from localcloud.sagemaker.jobs.settings import Settings
+from localcloud.sagemaker.jobs.training import TrainingJob
+
+_SORT = {"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"}
+
+
+class JobsBackend(SageMakerModelBackend):
+    jobs_host: ClassVar[Host]  # set when the cloud starts, like the next
+    jobs_settings: ClassVar[Settings]
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.jobs_lock = (
+            threading.RLock()
+        )  # for what must not change between a check and what follows from it
+        self.jobs: dict[str, TrainingJob] = {}
+        self.training_jobs = self.jobs  # type: ignore[assignment]
+
+    def reset(self) -> None:
+        for job in list(self.jobs.values()):
+            job.abandon()
+        super().reset()
+
+    def start_training_job(self, given: dict[str, Any]) -> TrainingJob:
+        request = requests.complete(given, self.account_id, self.region_name)
+        job = TrainingJob(self.account_id, self.region_name, self.jobs_host, self.jobs_settings, request)
+        with self.jobs_lock:
+            if job.name in self.jobs:
+                raise ResourceInUseException(
+                    "Training job names must be unique within an AWS account and region, and a training job "
+                    f"with this name already exists ({job.arn})"
+                )
+            self._check_limit(job)
+            self.jobs[job.name] = job
+        job.start()
+        return job
+
+    def _check_limit(self, job: TrainingJob) -> None:
+        used = sum(
+            one.instance_count
+            for one in self.jobs.values()
+            if not one.course.over and one.instance_type == job.instance_type
+        )
+        limit = self.jobs_settings.instances
+        if used + job.instance_count > limit:
+            raise ResourceLimitExceeded(
+                f"The account-level service limit '{job.instance_type} for training job usage' is {limit} "
+                f"Instances, with current utilization of {used} Instances and a request delta of "
+                f"{job.instance_count} Instances. Please use AWS Service Quotas to request an increase for this "
+                "quota. If AWS Service Quotas is not available, contact AWS support to request an increase for "
+                "this quota."
+            )
+
+    def training_job(self, name: str) -> TrainingJob:
+        job = self.jobs.get(name)
+        if job is None:
+            raise ValidationError("Requested resource not found.")
+        return job
+
+    def remove_training_job(self, name: str) -> None:
+        with self.jobs_lock:
+            job = self.training_job(name)
+            if not job.course.over:
+                raise ResourceInUseException(
+                    f"Training job {name} is in status {job.course.status} and cannot be deleted."
+                )
+            del self.jobs[name]
+
+    def page_of_training_jobs(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+        shapes.check("ListTrainingJobs", request)
+        for name in ("WarmPoolStatusEquals", "TrainingPlanArnEquals"):
+            if request.get(name):
+                raise NotImplementedError(f"ListTrainingJobs with {name}")
+        summaries = [job.summary for job in list(self.jobs.values())]
+        return listing.select(
+            summaries, request, name="TrainingJobName", status="TrainingJobStatus", keys=_SORT
+        )
