@@ -12,7 +12,6 @@ log = logging.getLogger(__name__)
 
 _NO_SCALING = "The number of instances never changes by itself: nothing scales."
 _NO_ALARM = "Alarms are not evaluated; their state changes with SetAlarmState only."
-_NO_MACHINE = "There is no machine: nothing boots, and user data never runs."
 _NO_NOTEBOOK = "The notebook instance changes its state; no machine, lifecycle script or Jupyter runs."
 _WITHOUT_EXECUTION = {
     "RegisterScalableTarget": _NO_SCALING,
@@ -20,8 +19,10 @@ _WITHOUT_EXECUTION = {
     "PutScheduledAction": _NO_SCALING,
     "PutMetricAlarm": _NO_ALARM,
     "PutCompositeAlarm": _NO_ALARM,
-    "RunInstances": _NO_MACHINE,
-    "StartInstances": _NO_MACHINE,
+    "RunInstances": (
+        "The machine runs commands as processes here; no system boots, and user data never runs: "
+        "/opt/kennel is there from the beginning."
+    ),
     "CreateNotebookInstance": _NO_NOTEBOOK,
     "StartNotebookInstance": _NO_NOTEBOOK,
     "CreateModel with EnableNetworkIsolation": (

@@ -1,13 +1,19 @@
-"""EC2: descriptions of security group rules whose other end is a group or a prefix list, which moto drops."""
+"""EC2: instances that are machines, and what moto drops: descriptions of security group rules between groups."""
 
 from __future__ import annotations
 
-from typing import Any
+import shutil
+from typing import Any, cast
 
-from moto.ec2.models import security_groups
+from moto.core.responses import ActionResult
+from moto.ec2 import urls
+from moto.ec2.models import instances, security_groups
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.responses import EC2Response
 
+from localcloud import gaps
 from localcloud.config import Config
+from localcloud.machines.machine import Machine
 
 
 class Rule(SecurityGroupRule):
@@ -34,5 +40,27 @@ class Rule(SecurityGroupRule):
         return self.ip_range.get("Description") or self._given
 
 
-def install(_: Config) -> None:
+class Ec2(EC2Response):
+    """moto answers with the state that such a call usually leads to."""
+
+    def start_instances(self) -> ActionResult:
+        return self._with_states(super().start_instances(), "StartingInstances")
+
+    def stop_instances(self) -> ActionResult:
+        return self._with_states(super().stop_instances(), "StoppingInstances")
+
+    def terminate_instances(self) -> ActionResult:
+        return self._with_states(super().terminate_instances(), "TerminatingInstances")
+
+    def _with_states(self, answer: ActionResult, key: str) -> ActionResult:
+        for entry in cast(dict[str, Any], answer.result)[key]:
+            entry["CurrentState"] = self.ec2_backend.get_instance(entry["InstanceId"]).instance_state
+        return answer
+
+
+def install(config: Config) -> None:
     security_groups.SecurityGroupRule = Rule  # type: ignore[misc]
+    Machine.config, Machine.folder = config, config.state_dir / "machines"
+    shutil.rmtree(Machine.folder, ignore_errors=True)  # of a cloud that was killed
+    instances.Instance = Machine  # type: ignore[misc]
+    gaps.replace_responses(urls, Ec2)

@@ -1,7 +1,36 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.control import CloudInfo
+
+Client = Callable[[str], Any]
+
+
+def await_state(client: Client, instance: str, state: str, seconds: float = 15) -> list[str]:
+    """The states seen on the way."""
+    deadline, seen = time.monotonic() + seconds, [""]
+    while seen[-1] != state:
+        assert time.monotonic() < deadline, f"{instance} went through {seen[1:]}, not to {state}"
+        found = client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+        if found["State"]["Name"] != seen[-1]:
+            seen.append(found["State"]["Name"])
+        time.sleep(0.05)
+    return seen[1:]
+
+
+@pytest.fixture
+def instance(client: Client) -> Iterator[str]:
+    image = client("ec2").describe_images()["Images"][0]["ImageId"]
+    made = client("ec2").run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
+    yield made["InstanceId"]
+    client("ec2").terminate_instances(InstanceIds=[made["InstanceId"]])
 
 
 def test_a_rule_between_groups_keeps_its_description(client: Callable[[str], Any]) -> None:
@@ -17,3 +46,78 @@ def test_a_rule_between_groups_keeps_its_description(client: Callable[[str], Any
     assert rule["Description"] == "from its own kind"
     rules = ec2.describe_security_group_rules(SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]])
     assert rules["SecurityGroupRules"][0]["Description"] == "from its own kind"
+
+
+def test_an_instance_takes_its_time_from_state_to_state(
+    client: Client, cloud: CloudInfo, instance: str
+) -> None:
+    ec2, one = client("ec2"), {"InstanceIds": [instance]}
+    disk = cloud.log_file.parent / "machines" / instance
+    assert await_state(client, instance, "running") == ["pending", "running"]
+    (disk / "root" / "note").write_text("kept")
+
+    change = ec2.stop_instances(**one)["StoppingInstances"][0]
+    assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("running", "stopping")
+    assert await_state(client, instance, "stopped")[-1] == "stopped"
+    change = ec2.stop_instances(**one)["StoppingInstances"][0]
+    assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("stopped", "stopped")
+
+    change = ec2.start_instances(**one)["StartingInstances"][0]
+    assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("stopped", "pending")
+    assert await_state(client, instance, "running") == ["pending", "running"]
+    change = ec2.start_instances(**one)["StartingInstances"][0]
+    assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("running", "running")
+    assert (disk / "root" / "note").read_text() == "kept"
+
+    ec2.terminate_instances(**one)
+    await_state(client, instance, "terminated")
+    assert not disk.exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "call", "participle"),
+    [
+        ("pending", "stop_instances", "stopped"),
+        ("pending", "reboot_instances", "rebooted"),
+        ("terminated", "start_instances", "started"),
+        ("terminated", "stop_instances", "stopped"),
+        ("terminated", "reboot_instances", "rebooted"),
+    ],
+)
+def test_what_a_state_does_not_permit_is_refused(
+    client: Client, instance: str, state: str, call: str, participle: str
+) -> None:
+    if state == "terminated":
+        client("ec2").terminate_instances(InstanceIds=[instance])
+        await_state(client, instance, "terminated")
+    with pytest.raises(ClientError) as refused:
+        getattr(client("ec2"), call)(InstanceIds=[instance])
+    assert refused.value.response["Error"] == {
+        "Code": "IncorrectInstanceState",
+        "Message": f"The instance '{instance}' is not in a state from which it can be {participle}.",
+    }
+
+
+def test_a_machine_that_shuts_itself_down_is_stopped_and_says_so(
+    client: Client, cloud: CloudInfo, instance: str
+) -> None:
+    await_state(client, instance, "running")
+    (cloud.log_file.parent / "machines" / instance / "power").write_text("off 0\n")
+    await_state(client, instance, "stopped")
+    found = client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    assert found["StateReason"] == {
+        "Code": "Client.InstanceInitiatedShutdown",
+        "Message": "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+    }
+
+
+def test_disks_of_a_cloud_that_was_killed_are_cleared(tmp_path: Path) -> None:
+    from localcloud import control
+
+    left = tmp_path / "machines" / "i-0" / "root"
+    left.mkdir(parents=True)
+    control.start(tmp_path, lifetime=60)
+    try:
+        assert not left.exists()
+    finally:
+        control.stop(tmp_path)
