@@ -1,4 +1,4 @@
-"""`python -m localcloud start|stop|status`."""
+"""`python -m localcloud start|stop|status|interrupt`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from localcloud.errors import CloudError
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localcloud", description="The embedded AWS.")
     commands = parser.add_subparsers(dest="command", required=True)
-    texts = {"start": "start it unless it runs", "stop": "end it", "status": "say whether it runs"}
+    texts = {
+        "start": "start it unless it runs",
+        "stop": "end it",
+        "status": "say whether it runs",
+        "interrupt": "reclaim the spot instances of a training job",
+    }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("--state-dir", type=Path, required=True, help="folder for its pid, log and data")
@@ -26,6 +31,9 @@ def main() -> None:
             command.add_argument(
                 "--lifetime", type=float, default=control.LIFETIME, help="seconds until it ends by itself"
             )
+        elif name == "interrupt":
+            command.add_argument("job", metavar="JOB", help="name of the training job")
+            command.add_argument("--wait", type=float, default=0.0, help="seconds until there are new ones")
     options = parser.parse_args()
     try:
         if options.command == "start":
@@ -35,6 +43,8 @@ def main() -> None:
             _print(info)
         elif options.command == "stop":
             control.stop(options.state_dir)
+        elif options.command == "interrupt":
+            control.interrupt(options.state_dir, options.job, options.wait)
         else:
             running = control.status(options.state_dir)
             if running is None:

@@ -29,6 +29,19 @@ _WITHOUT_EXECUTION = {
         "The container gets no AWS credentials, but its process has this machine's network."
     ),
     "CreateModel with VpcConfig": "The container's process has this machine's network, not that of the VPC.",
+    "CreateTrainingJob with EnableNetworkIsolation": (
+        "The container gets no AWS credentials, but its processes have this machine's network."
+    ),
+    "CreateTrainingJob with VpcConfig": "The container's processes have this machine's network, not the VPC's.",
+    "CreateTrainingJob with EnableInterContainerTrafficEncryption": (
+        "What the instances say to each other is not encrypted; it does not leave this machine."
+    ),
+    "CreateTrainingJob with RetryStrategy": "Nothing here fails with InternalServerError, so nothing is retried.",
+    "CreateTrainingJob with OutputDataConfig.KmsKeyId": "Artifacts are not encrypted with the key.",
+    "CreateTrainingJob with ResourceConfig.VolumeKmsKeyId": "Volumes are folders, and not encrypted.",
+    "CreateTrainingJob with EnableSageMakerMetricsTimeSeries": (
+        "Metrics go to CloudWatch; there is no other store of their values in time."
+    ),
     "PutRetentionPolicy": "Log events do not go by their age.",
     "PutBucketLifecycleConfiguration": "Objects neither expire nor move to another storage class.",
     "CreateFlowLogs": "There is no traffic between machines, and nothing is logged.",

@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from localcloud import accepted, gaps
 from localcloud.config import Config
 from localcloud.functions import with_function_urls
+from localcloud.sagemaker.jobs.interruption import with_interruptions
 from localcloud.strangers import refuse_strangers
 from localcloud.wire import error_response, operation, signing_service
 
@@ -39,7 +40,7 @@ def create_app(config: Config) -> WSGIApplication:
         start_response(status, headers)
         return body
 
-    return refuse_strangers(_guard(with_function_urls(aws)))
+    return refuse_strangers(_guard(with_interruptions(with_function_urls(aws))))
 
 
 def _guard(app: WSGIApplication) -> WSGIApplication:

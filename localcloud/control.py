@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,23 @@ def status(state_dir: Path) -> CloudInfo | None:
         return None
     info, mark = found
     return info if _alive(info.pid, mark) else None
+
+
+def interrupt(state_dir: Path, training_job: str, wait: float = 0.0) -> None:
+    """Reclaim the spot instances of a training job. There are new ones after `wait` seconds."""
+    running = status(state_dir)
+    if running is None:
+        raise CloudError("The embedded cloud must run.", "not running")
+    body = json.dumps({"TrainingJobName": training_job, "WaitInSeconds": wait}).encode()
+    request = urllib.request.Request(  # noqa: S310 - our own address
+        f"{running.endpoint_url}/_localcloud/spot-interruption", data=body, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+            pass
+    except urllib.error.HTTPError as error:
+        with error:
+            raise CloudError("The job's spot instances must be there.", error.read().decode()) from error
 
 
 def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float) -> CloudInfo:
