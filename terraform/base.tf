@@ -40,9 +40,11 @@ module "iam" {
   data_reader_policy             = module.storage.data_reader_policy
   network                        = local.attachment
   training_image_repository_arns = [local.training_image_repository_arn]
-  training_instance              = var.training_instance != null
   notebook                       = var.notebook != null
 
+  training_instance = var.training_instance == null ? null : {
+    log_group_arn = module.training_instance[0].log_group.arn
+  }
   endpoint = var.model == null ? null : {
     image         = var.endpoint.image
     log_group_arn = module.endpoint[0].log_group.arn

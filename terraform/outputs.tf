@@ -132,10 +132,12 @@ output "notebook_name" {
 }
 
 output "log_groups" {
-  description = "Log groups by who writes to them: lambda and, with a model, endpoint; network with flow logs."
+  description = "Log groups by who writes to them: lambda and, with a model, endpoint; network with flow logs; training_instance with one."
   value = { for writer, name in {
     endpoint = try(module.endpoint[0].log_group.name, null)
     lambda   = module.lambda.log_group.name
     network  = module.network.flow_log_group_name
+
+    training_instance = try(module.training_instance[0].log_group.name, null)
   } : writer => name if name != null }
 }

@@ -294,6 +294,8 @@ variable "training_instance" {
     install_from  = optional(string)
     python        = optional(string)
     packages      = optional(list(string))
+
+    log_retention_days = optional(number)
   })
   default = null
 }

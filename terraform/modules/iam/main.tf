@@ -25,7 +25,7 @@ locals {
         sources = ["${local.arn.sagemaker}:training-job/${var.prefix}-*", "${local.arn.sagemaker}:hyper-parameter-tuning-job/${var.prefix}-*"]
       }
       training_instance = {
-        exists  = var.training_instance
+        exists  = var.training_instance != null
         service = "ec2"
         sources = [] # EC2 sends no source with it; a role can be passed within its own account only.
       }
@@ -102,7 +102,7 @@ resource "aws_iam_role_policy" "actor" {
 }
 
 resource "aws_iam_instance_profile" "training_instance" {
-  count = var.training_instance ? 1 : 0
+  count = var.training_instance == null ? 0 : 1
 
   name = aws_iam_role.actor["training_instance"].name
   role = aws_iam_role.actor["training_instance"].name

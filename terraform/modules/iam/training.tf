@@ -42,7 +42,7 @@ data "aws_iam_policy_document" "training" {
 }
 
 data "aws_iam_policy_document" "training_instance" {
-  count = var.training_instance ? 1 : 0
+  count = var.training_instance == null ? 0 : 1
 
   source_policy_documents = compact([
     var.data_reader_policy,
@@ -84,5 +84,18 @@ data "aws_iam_policy_document" "training_instance" {
       "ssmmessages:OpenDataChannel",
     ]
     resources = ["*"] # Session Manager's channels have no ARNs
+  }
+
+  # Run Command writes what training says while it runs; without these it would say nothing, and not why.
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${var.training_instance.log_group_arn}:*"]
+  }
+
+  statement {
+    sid       = "FindLogGroup"
+    actions   = ["logs:DescribeLogGroups"]
+    resources = ["${local.arn.logs}:log-group:*"] # it looks through the list, which belongs to no one group
   }
 }

@@ -128,10 +128,16 @@ variable "training_image_repository_arns" {
 }
 
 variable "training_instance" {
-  description = "Whether there is a training instance, which needs a role and an instance profile."
-  type        = bool
-  default     = false
-  nullable    = false
+  description = "What the training instance's role is for: the log group that its runs write to. Null: no training instance."
+  type = object({
+    log_group_arn = string
+  })
+  default = null
+
+  validation {
+    condition     = var.training_instance == null ? true : can(regex("^arn:[a-z-]+:logs:[a-z0-9-]+:[0-9]{12}:log-group:[^*:]+$", var.training_instance.log_group_arn))
+    error_message = "training_instance.log_group_arn must be the ARN of a log group, without a wildcard; got ${jsonencode(try(var.training_instance.log_group_arn, null))}."
+  }
 }
 
 variable "notebook" {

@@ -9,6 +9,12 @@ data "aws_ssm_parameter" "ami" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${local.architecture}"
 }
 
+# What training writes, through Run Command. Made here, it has a retention, and the role need not create it.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/ssm/${var.prefix}-training"
+  retention_in_days = var.training_instance.log_retention_days
+}
+
 resource "aws_instance" "this" {
   ami           = data.aws_ssm_parameter.ami.insecure_value # public, not a secret
   instance_type = var.training_instance.instance_type

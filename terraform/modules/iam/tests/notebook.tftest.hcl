@@ -54,8 +54,10 @@ variables {
     log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify"
   }
   training_image_repository_arns = ["arn:aws:ecr:us-east-1:763104351884:repository/pytorch-training"]
-  training_instance              = true
-  notebook                       = true
+  training_instance = {
+    log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/ssm/kennel-dev-training"
+  }
+  notebook = true
 }
 
 run "lets_the_notebook_hand_on_the_training_role_only" {

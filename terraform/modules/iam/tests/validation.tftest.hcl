@@ -154,6 +154,16 @@ run "refuses_a_log_group_name_for_its_arn" {
   expect_failures = [var.lambda]
 }
 
+run "refuses_log_groups_with_a_wildcard_for_the_training_instance" {
+  command = plan
+
+  variables {
+    training_instance = { log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:*" }
+  }
+
+  expect_failures = [var.training_instance]
+}
+
 run "refuses_training_images_with_a_wildcard" {
   command = plan
 

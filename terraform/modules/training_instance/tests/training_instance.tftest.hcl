@@ -63,6 +63,15 @@ run "the_way_in_is_session_manager_not_ssh" {
   }
 }
 
+run "what_training_writes_is_kept_for_a_while" {
+  command = plan
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.name == "/aws/ssm/kennel-dev-training" && aws_cloudwatch_log_group.this.retention_in_days == 30
+    error_message = "The log group is not the instance's own, or keeps everything for ever."
+  }
+}
+
 run "with_a_way_out_packages_come_from_pypi" {
   command = plan
 

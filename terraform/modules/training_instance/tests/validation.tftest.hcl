@@ -150,6 +150,16 @@ run "session_manager_out_of_reach_is_refused" {
   expect_failures = [var.network]
 }
 
+run "a_retention_that_cloudwatch_does_not_know_is_refused" {
+  command = plan
+
+  variables {
+    training_instance = { log_retention_days = 31 }
+  }
+
+  expect_failures = [var.training_instance]
+}
+
 run "a_profile_by_arn_instead_of_name_is_refused" {
   command = plan
 
