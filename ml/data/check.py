@@ -38,8 +38,8 @@ def check(layout: Layout, *, work_dir: Path, progress: bool = False) -> tuple[li
         message = "a data set must hold photos: jpg, png, webp, bmp, tif or gif"
         return [], [*layout.findings, Finding("no-images", message, (f"found: {seen or 'no file at all'}",))]
     photos = read(listed, work_dir=work_dir, progress=progress)
-    findings = [*layout.findings, *_check_classes(layout), *_check_files(photos), *_check_copies(photos)]
-    return photos, findings + _check_sizes(layout, photos)
+    findings = [*layout.findings, *check_classes(layout), *_check_files(photos), *_check_copies(photos)]
+    return photos, findings + check_sizes(layout, photos)
 
 
 def _photos(layout: Layout) -> Iterator[Photo]:
@@ -89,7 +89,7 @@ def _read_one(photo: Photo, known: frozenset[str]) -> Photo:
     return done(digest)
 
 
-def _check_classes(layout: Layout) -> list[Finding]:
+def check_classes(layout: Layout) -> list[Finding]:
     findings = []
     classes = layout.classes
     if len(classes) < 2:
@@ -160,7 +160,7 @@ def _check_copies(photos: list[Photo]) -> list[Finding]:
     return findings
 
 
-def _check_sizes(layout: Layout, photos: list[Photo]) -> list[Finding]:
+def check_sizes(layout: Layout, photos: list[Photo]) -> list[Finding]:
     """Where splits must be split off: are there enough photos of each class to do so?"""
     if layout.splits and ("train" not in layout.splits or len(layout.splits) == 3):
         return []

@@ -9,11 +9,12 @@ import json
 import os
 import tarfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.data.dataset import SPLITS
@@ -34,7 +35,7 @@ class UploadError(KennelError):
     """Something cannot be brought to the bucket."""
 
 
-def upload_source(stage: Stage, outputs: dict[str, Any]) -> str:
+def upload_source(stage: Stage, outputs: Mapping[str, Any]) -> str:
     """Upload the code that trains, unless it is there; return the s3:// prefix that holds source.tar.gz."""
     from ml.train import code_state  # here: torch takes seconds to import
 
@@ -69,7 +70,7 @@ def pack(root: Path, state: dict[str, Any]) -> bytes:
 
 def upload_data(
     stage: Stage,
-    outputs: dict[str, Any],
+    outputs: Mapping[str, Any],
     source: str | None,
     *,
     seed: int = 0,
@@ -116,7 +117,23 @@ def upload_data(
     return f"s3://{bucket}/{prefix}", dataset.digest
 
 
-def location(outputs: dict[str, Any]) -> tuple[str, str]:
+def upload_weights(stage: Stage, outputs: Mapping[str, Any], file: str) -> str:
+    """Upload a backbone's weights, unless they are there; return the s3:// prefix that holds the file."""
+    path = Path(file)
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    bucket, scratch = location(outputs)
+    prefix = f"{scratch}weights/{digest[:32]}/"
+    client = stage.client("s3")
+    try:
+        if sizes(client, bucket, prefix).get(prefix + path.name) != _size(path):
+            client.upload_file(file, bucket, prefix + path.name)
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise _refused(f"s3://{bucket}/{prefix}", error) from error
+    return f"s3://{bucket}/{prefix}"
+
+
+def location(outputs: Mapping[str, Any]) -> tuple[str, str]:
     """Return the bucket and the key prefix of the scratch location; the prefix ends with a slash."""
     return split_uri(outputs["artifact_locations"]["scratch"])
 

@@ -1,0 +1,168 @@
+"""Starts, lists and stops the jobs of a stage on SageMaker."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ml.config import TrainConfig
+from ml.errors import KennelError
+from ml.search_space import SearchSpace
+from ops import state_bucket
+from ops.jobs import preflight, request, source
+from ops.jobs.follow import JobError
+from ops.jobs.options import JobOptions
+from ops.stage import Stage
+
+Say = Callable[[str], None]
+
+_LISTED = 50  # jobs of each kind, the latest
+
+
+@dataclass(frozen=True)
+class Job:
+    """A line of the list."""
+
+    kind: str  # "training" or "tuning"
+    name: str
+    status: str
+    created: datetime.datetime
+
+
+def start_training(
+    stage: Stage, outputs: Mapping[str, Any], config: TrainConfig, options: JobOptions, say: Say
+) -> str:
+    """Check everything, upload what is missing, start the job; return its name.
+
+    Raises:
+        KennelError: something would not work; nothing has been started.
+    """
+    preflight.check_stage(stage, outputs)
+    name = request.job_name(outputs, options, _now(), tuning=False)
+    channels, _ = _prepare(stage, outputs, config, options, say)
+    parameters = request.training_job(config, outputs, options, channels, name)
+    _create(stage.client("sagemaker").create_training_job, parameters, "training")
+    say(f"Started the training job {name} on {options.instances} × {options.instance_type}.")
+    return name
+
+
+def start_tuning(
+    stage: Stage,
+    outputs: Mapping[str, Any],
+    config: TrainConfig,
+    options: JobOptions,
+    say: Say,
+    *,
+    space: SearchSpace,
+    trials: int,
+    parallel: int = 2,
+    early_stopping: bool = True,
+) -> str:
+    """Check everything, upload what is missing, start the tuning job; return its name.
+
+    Raises:
+        KennelError: something would not work; nothing has been started.
+    """
+    preflight.check_stage(stage, outputs)
+    name = request.job_name(outputs, options, _now(), tuning=True)
+    space = space.checked(config)
+    channels, photos = _prepare(stage, outputs, config, options, say)
+    parameters = request.tuning_job(
+        config,
+        outputs,
+        options,
+        channels,
+        name,
+        ranges=space.checked(config, photos).to_sagemaker(),
+        trials=trials,
+        parallel=parallel,
+        early_stopping=early_stopping,
+    )
+    _create(stage.client("sagemaker").create_hyper_parameter_tuning_job, parameters, "tuning")
+    say(f"Started the tuning job {name}: {trials} trials, {min(parallel, trials)} at a time.")
+    return name
+
+
+def list_jobs(stage: Stage) -> list[Job]:
+    """Return the stage's latest jobs, the newest first."""
+    client, prefix = stage.client("sagemaker"), f"{state_bucket.prefix(stage)}-"
+    query = {
+        "NameContains": prefix,
+        "SortBy": "CreationTime",
+        "SortOrder": "Descending",
+        "MaxResults": _LISTED,
+    }
+    training = client.list_training_jobs(**query)["TrainingJobSummaries"]
+    tuning = client.list_hyper_parameter_tuning_jobs(**query)["HyperParameterTuningJobSummaries"]
+    jobs = [
+        *(_job("training", entry, "TrainingJob") for entry in training),
+        *(_job("tuning", entry, "HyperParameterTuningJob") for entry in tuning),
+    ]
+    own = [job for job in jobs if job.name.startswith(prefix)]
+    return sorted(own, key=lambda job: job.created, reverse=True)
+
+
+def stop(stage: Stage, name: str) -> None:
+    """Ask the training or tuning job to stop; its checkpoints stay.
+
+    Raises:
+        JobError: there is none of the name, or it is over.
+    """
+    client = stage.client("sagemaker")
+    refusals = []
+    for call, key in (
+        (client.stop_training_job, "TrainingJobName"),
+        (client.stop_hyper_parameter_tuning_job, "HyperParameterTuningJobName"),
+    ):
+        try:
+            call(**{key: name})
+        except ClientError as error:
+            refusals.append(error.response["Error"]["Message"])
+        else:
+            return
+    raise JobError("A job to stop is running.", f"{name}: {'; '.join(refusals)}", "./inv jobs lists them.")
+
+
+def _prepare(
+    stage: Stage, outputs: Mapping[str, Any], config: TrainConfig, options: JobOptions, say: Say
+) -> tuple[dict[str, str], int | None]:
+    """The channels, when everything that can be checked is right and everything needed is uploaded; and the number
+    of training photos, where it is known."""
+    checked = preflight.check(stage, outputs, config, options)
+    for warning in checked.warnings:
+        say(f"Warning: {warning}")
+    data, _ = source.upload_data(stage, outputs, config.data, seed=config.seed)
+    channels = {"code": source.upload_source(stage, outputs), "data": data}
+    if request.has_weights_file(config):
+        channels["weights"] = source.upload_weights(stage, outputs, config.weights)
+    return channels, checked.photos
+
+
+def _create(call: Callable[..., Any], parameters: dict[str, Any], kind: str) -> None:
+    try:
+        call(**parameters)
+    except ClientError as error:
+        remedies = {
+            "ResourceLimitExceeded": f"Raise the account's quota for this instance type and {kind} jobs "
+            "(Service Quotas, Amazon SageMaker), or take another type; ./inv doctor shows quotas.",
+            "AccessDeniedException": "Your own rights need sagemaker:Create*Job, and iam:PassRole on the role.",
+            "ResourceInUse": "Choose another name.",
+        }
+        code = error.response["Error"]["Code"]
+        raise JobError(
+            f"SageMaker starts the {kind} job.", error, remedies.get(code, "Correct what it names.")
+        ) from error
+    except BotoCoreError as error:
+        raise KennelError("SageMaker can be reached.", error, "Check connection and credentials.") from error
+
+
+def _job(kind: str, entry: dict[str, Any], what: str) -> Job:
+    return Job(kind, entry[f"{what}Name"], entry[f"{what}Status"], entry["CreationTime"])
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
