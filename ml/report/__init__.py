@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import json
 import math
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from ml.evaluate import ClassMetrics, Evaluation
+from ml.report import page
 from ml.report.charts import Series, confusion_chart, line_chart, reliability_chart
 from ml.serving.images import ImageError, decode
 
 SHOWN_MISTAKES = 24
 SHOWN_CONFUSIONS = 15
 THUMBNAIL = 320  # pixels, the longer side
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -56,29 +50,14 @@ class ReportInput:
 
 def write_report(path: Path, *, run: ReportInput) -> None:
     """Writes the report to `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(render(run), encoding="utf-8", errors="backslashreplace")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    page.write(path, render(run))
 
 
 def render(run: ReportInput) -> str:
-    templates = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["percent"] = lambda value: f"{value:.1%}"
-    templates.filters["breakable"] = _breakable
-    script = (_HERE / "sort.js").read_text(encoding="utf-8")
     evaluation = run.evaluation
     mistakes = sorted(run.mistakes, key=lambda each: -each.probability)[:SHOWN_MISTAKES]
-    return templates.get_template("report.html.j2").render(
+    return page.render(
+        "report.html.j2",
         run=run,
         evaluation=evaluation,
         right=sum(evaluation.confusion[i][i] for i in range(len(run.classes))),
@@ -95,16 +74,8 @@ def render(run: ReportInput) -> str:
         confusions=_confusions(evaluation),
         worst_first=sorted(evaluation.per_class, key=_badness),
         mistakes=[(each, _thumbnail(each.image)) for each in mistakes],
-        config=list(_flatten(run.config)),
-        script=script,
-        # The browser runs this script and no other, should a name ever slip through unescaped.
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        config=list(page.flatten(run.config)),
     )
-
-
-def _breakable(name: str) -> Markup:
-    """Lets a long name wrap where people would break it."""
-    return Markup("<wbr>").join(re.split(r"(?<=[_/-])|(?<=[a-z]\.)", name))
 
 
 def _curves(run: ReportInput, measure: str) -> Markup | None:
@@ -150,11 +121,3 @@ def _thumbnail(source: bytes | Path) -> str | None:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
