@@ -159,6 +159,14 @@ def inspect(archive: Path) -> dict[str, Any]:
     )
 
 
+def repack(folder: Path, path: Path) -> str:
+    """Packs what was an archive's content once more, the same to the byte; returns the SHA-256."""
+    _pack(path, {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()})
+    with _open(path) as tar:
+        _check_members(path, tar.getmembers())
+    return sha256_of(path)
+
+
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
     """The archive in a folder that lives as long as the context; refuses what does not belong into one."""
