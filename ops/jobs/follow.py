@@ -53,20 +53,20 @@ def follow(
         Detached: Ctrl-C.
     """
     client = stage.client("sagemaker")
-    view: _View = _Training(client, stage.client("logs"), name, say, progress=progress)
+    view: View = _Training(client, stage.client("logs"), name, say, progress=progress)
     try:
         if _patiently(view.describe) is None:
             view = _Tuning(client, name, say, progress=progress)
             if _patiently(view.describe) is None:
                 raise JobError("A job to follow exists.", name, "./inv jobs lists them.")
-        return _watch(view, interval)
+        return watch(view, interval)
     except KeyboardInterrupt:
         raise Detached(name) from None
     finally:
         view.close()
 
 
-class _View:
+class View:
     """What is known and shown of a job."""
 
     status_key = "TrainingJobStatus"
@@ -102,34 +102,19 @@ class _View:
         self._bar.close()
 
 
-class _Training(_View):
-    def __init__(self, client: Any, logs: Any, name: str, say: Say, *, progress: bool) -> None:
+class LogView(View):
+    """Of a job that trains, and logs as it does."""
+
+    def __init__(self, logs: Logs, name: str, say: Say, *, progress: bool) -> None:
         super().__init__(name, say, progress=progress, unit="epoch")
-        self._client = client
-        self._logs = Logs(logs, LOG_GROUP, name)
-        self._states = 0
-        self._billed = False
+        self._logs = logs
         self._last: collections.deque[str] = collections.deque(maxlen=_SHOWN_LINES)
 
-    def describe(self) -> dict[str, Any] | None:
-        return _or_none(lambda: self._client.describe_training_job(TrainingJobName=self.name))
-
-    def show(self, description: dict[str, Any]) -> int:
+    def show_lines(self) -> int:
+        """Say what has been logged since; return how many lines."""
         lines = self._logs.fresh()
         for line in lines:
             self._show_line(line)
-        transitions = description.get("SecondaryStatusTransitions", [])
-        for entry in transitions[self._states :]:
-            self._bar.set_description_str(entry["Status"])
-            self.say(
-                f"{entry['StartTime']:%H:%M:%S} {entry['Status']}: {entry.get('StatusMessage', '')}".rstrip(
-                    ": "
-                )
-            )
-        self._states = len(transitions)
-        if description["TrainingJobStatus"] == "Completed" and not self._billed:
-            self._billed = True
-            self._say_cost(description)
         return len(lines)
 
     def last_words(self) -> str:
@@ -146,6 +131,33 @@ class _Training(_View):
                 self._bar.set_postfix_str(f"valid loss {measures['best_valid_loss']:.4f}")
             self._bar.refresh()
 
+
+class _Training(LogView):
+    def __init__(self, client: Any, logs: Any, name: str, say: Say, *, progress: bool) -> None:
+        super().__init__(Logs(logs, LOG_GROUP, name), name, say, progress=progress)
+        self._client = client
+        self._states = 0
+        self._billed = False
+
+    def describe(self) -> dict[str, Any] | None:
+        return _or_none(lambda: self._client.describe_training_job(TrainingJobName=self.name))
+
+    def show(self, description: dict[str, Any]) -> int:
+        lines = self.show_lines()
+        transitions = description.get("SecondaryStatusTransitions", [])
+        for entry in transitions[self._states :]:
+            self._bar.set_description_str(entry["Status"])
+            self.say(
+                f"{entry['StartTime']:%H:%M:%S} {entry['Status']}: {entry.get('StatusMessage', '')}".rstrip(
+                    ": "
+                )
+            )
+        self._states = len(transitions)
+        if description["TrainingJobStatus"] == "Completed" and not self._billed:
+            self._billed = True
+            self._say_cost(description)
+        return lines
+
     def _say_cost(self, description: dict[str, Any]) -> None:
         trained, billed = (description.get(f"{what}TimeInSeconds") for what in ("Training", "Billable"))
         if trained and billed:
@@ -154,7 +166,7 @@ class _Training(_View):
             self.say(f"Billed: {billed} s of {trained} s on {instances} instance(s){saved}.")
 
 
-class _Tuning(_View):
+class _Tuning(View):
     status_key = "HyperParameterTuningJobStatus"
 
     def __init__(self, client: Any, name: str, say: Say, *, progress: bool) -> None:
@@ -209,7 +221,7 @@ class _Tuning(_View):
         return trial.removeprefix(f"{self.name}-").partition("-")[0]
 
 
-def _watch(view: _View, interval: float) -> dict[str, Any]:
+def watch(view: View, interval: float) -> dict[str, Any]:
     quiet = 0
     while True:
         description = _patiently(view.describe)
