@@ -142,7 +142,7 @@ def _check_sharing(config: TrainConfig, options: JobOptions, photos: int | None)
             f"{photos} training photos, {processes} processes",
             "Use fewer instances or processes.",
         )
-    if config.batch_size > photos:
+    if config.batch_size > photos and config.batch_size != TrainConfig.batch_size:  # the default fits any data
         raise PreflightError(
             "A batch is at most as large as the training split.",
             f"batch_size={config.batch_size}, {photos} training photos",
