@@ -45,14 +45,28 @@ def check(
     """Raise `KennelError` for the first thing that would make the job fail."""
     check_stage(stage, outputs)
     warnings = _check_machine(config, options)
+    data = check_data(stage, outputs, config, options, work_dir=work_dir, progress=progress)
+    return Checked([*warnings, *data.warnings], data.photos)
+
+
+def check_data(
+    stage: Stage,
+    outputs: Mapping[str, object],
+    config: TrainConfig,
+    options: JobOptions,
+    *,
+    work_dir: Path = WORK,
+    progress: bool = True,
+) -> Checked:
+    """Raise `KennelError` for photos that break a rule, and for those that you or the jobs' role may not read."""
     if config.data is not None and config.data.startswith("s3://"):
         keys = rights.readable_keys(stage, outputs, config.data)
         photos = _check_listing(config.data, keys)
-        warnings += rights.check_role(stage, outputs, options, config.data, keys[0])
+        warnings = rights.check_role(stage, outputs, options, config.data, keys[0])
     else:
         dataset = load_dataset(config.data, seed=config.seed, work_dir=work_dir, progress=progress)
         photos = len(dataset.train)
-        warnings += rights.check_role(stage, outputs, options)
+        warnings = rights.check_role(stage, outputs, options)
     _check_sharing(config, options, photos)
     return Checked(warnings, photos)
 
@@ -142,7 +156,9 @@ def _check_sharing(config: TrainConfig, options: JobOptions, photos: int | None)
             f"{photos} training photos, {processes} processes",
             "Use fewer instances or processes.",
         )
-    if config.batch_size > photos and config.batch_size != TrainConfig.batch_size:  # the default fits any data
+    if (
+        config.batch_size > photos and config.batch_size != TrainConfig.batch_size
+    ):  # the default fits any data
         raise PreflightError(
             "A batch is at most as large as the training split.",
             f"batch_size={config.batch_size}, {photos} training photos",
