@@ -1,0 +1,1 @@
+"""Tuning: trials of settings on features that are computed once, in a study that outlives its process."""
