@@ -39,7 +39,7 @@ module "iam" {
   }
   data_reader_policy             = module.storage.data_reader_policy
   network                        = local.attachment
-  training_image_repository_arns = [local.training_image_repository_arn]
+  training_image_repository_arns = local.training_image_repository_arns
   notebook                       = var.notebook != null
 
   training_instance = var.training_instance == null ? null : {

@@ -23,8 +23,3 @@ locals {
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
-
-# Looked up in the provider's own tables, without a call.
-data "aws_sagemaker_prebuilt_ecr_image" "training" {
-  repository_name = "pytorch-training"
-}

@@ -61,6 +61,11 @@ output "roles" {
   value       = module.iam.roles
 }
 
+output "training_image" {
+  description = "The image that training and tuning jobs run; null: none is named."
+  value       = var.training.image
+}
+
 output "model" {
   description = "The model that the endpoint serves: name, sha256 and metrics; null without one."
   value       = var.model == null ? null : { name = var.model.name, sha256 = var.model.sha256, metrics = var.model.metrics }

@@ -1,10 +1,13 @@
-# Where training happens besides this machine: by choice an EC2 instance or a notebook. Training jobs need no more than their role.
+# Where training happens besides this machine: in jobs, which need no more than their role and an image, and by choice on an
+# EC2 instance or in a notebook.
 
 locals {
-  training_image_repository_arn = join(":", [
-    "arn", data.aws_partition.current.partition, "ecr", var.region,
-    data.aws_sagemaker_prebuilt_ecr_image.training.registry_id, "repository/${data.aws_sagemaker_prebuilt_ecr_image.training.repository_name}",
-  ])
+  training_images = [for image in var.training.image[*] :
+    regex("^(?P<account>[0-9]{12})\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.amazonaws\\.com(?:\\.cn)?/(?P<repository>[a-z0-9._/-]+)[:@]", image)
+  ]
+  training_image_repository_arns = [for image in local.training_images :
+    "arn:${data.aws_partition.current.partition}:ecr:${image.region}:${image.account}:repository/${image.repository}"
+  ]
 }
 
 module "training_instance" {

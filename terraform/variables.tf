@@ -285,6 +285,23 @@ variable "lambda" {
   }
 }
 
+variable "training" {
+  description = <<-EOT
+    Training and tuning jobs on SageMaker.
+    - image: container image in ECR that they run; null: the stage starts none. docs/aws.md shows how to build one.
+  EOT
+  type = object({
+    image = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.training.image == null ? true : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9][a-z0-9._/-]*(:[\\w.-]+|@sha256:[0-9a-f]{64})$", var.training.image))
+    error_message = "training.image must be null or an ECR image with a tag or digest, <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>; got ${jsonencode(var.training.image)}."
+  }
+}
+
 variable "training_instance" {
   description = "The EC2 instance that trains; null: none. modules/training_instance."
   type = object({

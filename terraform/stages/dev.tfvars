@@ -14,6 +14,11 @@ endpoint = {
   }
 }
 
+training = {
+  # For jobs on SageMaker; docs/aws.md shows how to build it.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-training:1"
+}
+
 autoscaling = {
   max_instances = 2
 }

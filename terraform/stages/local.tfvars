@@ -12,6 +12,11 @@ endpoint = {
   }
 }
 
+training = {
+  # Likewise.
+  image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kennel-training:local"
+}
+
 lambda = {
   # The name that callers of the replaced workflow still send.
   endpoint_aliases = ["p4-dog-breed-classification"]

@@ -18,6 +18,11 @@ endpoint = {
   }
 }
 
+training = {
+  # For jobs on SageMaker; docs/aws.md shows how to build it.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-training:1"
+}
+
 autoscaling = {
   min_instances = 2
   max_instances = 4

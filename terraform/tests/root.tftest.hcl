@@ -14,9 +14,6 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
-  mock_data "aws_sagemaker_prebuilt_ecr_image" {
-    defaults = { registry_id = "763104351884" }
-  }
   mock_data "aws_ssm_parameter" {
     defaults = { value = "ami-0123456789abcdef0" }
   }
@@ -214,5 +211,27 @@ run "watches_the_url_of_the_function" {
   assert {
     condition     = contains(keys(module.observability.alarm_names), "lambda-url-errors")
     error_message = "A URL must be watched."
+  }
+}
+
+run "starts_no_jobs_without_an_image" {
+  command = plan
+
+  assert {
+    condition     = output.training_image == null && length(local.training_image_repository_arns) == 0
+    error_message = "Without an image the role must pull none."
+  }
+}
+
+run "lets_jobs_pull_the_image_that_is_named_and_no_other" {
+  command = plan
+
+  variables {
+    training = { image = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/team/kennel-training:1" }
+  }
+
+  assert {
+    condition     = output.training_image == "210987654321.dkr.ecr.eu-central-1.amazonaws.com/team/kennel-training:1" && local.training_image_repository_arns == ["arn:aws:ecr:eu-central-1:210987654321:repository/team/kennel-training"]
+    error_message = "The role must be good for the image's repository, wherever it is."
   }
 }

@@ -14,9 +14,6 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
-  mock_data "aws_sagemaker_prebuilt_ecr_image" {
-    defaults = { registry_id = "763104351884" }
-  }
   mock_data "aws_ssm_parameter" {
     defaults = { value = "ami-0123456789abcdef0" }
   }
@@ -390,4 +387,24 @@ run "refuses_a_notebook_that_has_no_public_address_to_ask_from" {
   }
 
   expect_failures = [var.notebook]
+}
+
+run "refuses_a_training_image_without_a_tag" {
+  command = plan
+
+  variables {
+    training = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kennel-training" }
+  }
+
+  expect_failures = [var.training]
+}
+
+run "refuses_a_training_image_of_another_registry" {
+  command = plan
+
+  variables {
+    training = { image = "docker.io/library/python:3.12" }
+  }
+
+  expect_failures = [var.training]
 }

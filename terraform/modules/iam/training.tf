@@ -9,10 +9,13 @@ data "aws_iam_policy_document" "training" {
     data.aws_iam_policy_document.interfaces.json,
   ])
 
-  statement {
-    sid       = "PullTheImage"
-    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    resources = var.training_image_repository_arns
+  dynamic "statement" {
+    for_each = length(var.training_image_repository_arns) == 0 ? [] : [var.training_image_repository_arns]
+    content {
+      sid       = "PullTheImage"
+      actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      resources = statement.value
+    }
   }
 
   statement {

@@ -117,13 +117,13 @@ variable "lambda" {
 }
 
 variable "training_image_repository_arns" {
-  description = "Repositories of the images that training jobs may run."
+  description = "Repositories of the images that training jobs may run; none: there is no image to run yet."
   type        = set(string)
   nullable    = false
 
   validation {
-    condition     = length(var.training_image_repository_arns) > 0 && alltrue([for arn in var.training_image_repository_arns : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*$", arn))])
-    error_message = "training_image_repository_arns must be ARNs of ECR repositories without wildcards, at least one; got ${jsonencode(var.training_image_repository_arns)}."
+    condition     = alltrue([for arn in var.training_image_repository_arns : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*$", arn))])
+    error_message = "training_image_repository_arns must be ARNs of ECR repositories without wildcards; got ${jsonencode(var.training_image_repository_arns)}."
   }
 }
 

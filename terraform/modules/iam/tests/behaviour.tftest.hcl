@@ -294,3 +294,18 @@ run "bounds_every_role_by_choice" {
     error_message = "No role may be without the boundary."
   }
 }
+
+run "lets_training_pull_nothing_where_there_is_no_image" {
+  command = plan
+
+  variables {
+    training_image_repository_arns = []
+  }
+
+  assert {
+    condition = !anytrue([
+      for statement in jsondecode(aws_iam_role_policy.actor["training"].policy).Statement : statement.Sid == "PullTheImage"
+    ])
+    error_message = "The statement would have no resource, which IAM refuses."
+  }
+}

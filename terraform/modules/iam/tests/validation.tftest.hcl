@@ -173,13 +173,3 @@ run "refuses_training_images_with_a_wildcard" {
 
   expect_failures = [var.training_image_repository_arns]
 }
-
-run "refuses_no_training_image" {
-  command = plan
-
-  variables {
-    training_image_repository_arns = []
-  }
-
-  expect_failures = [var.training_image_repository_arns]
-}
