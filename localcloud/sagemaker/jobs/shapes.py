@@ -11,6 +11,7 @@ from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 from moto.sagemaker.exceptions import ValidationError
 
+_CLASSES = {r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 _NUMBERS = {"integer", "long", "float", "double"}
 
 
@@ -73,8 +74,16 @@ def _string_errors(shape: StringShape, value: Any, path: str) -> Iterator[str]:
     if shape.enum and value not in shape.enum:
         yield f"{said} enum value set: [{', '.join(shape.enum)}]"
     pattern = shape.metadata.get("pattern")
-    if pattern and re.fullmatch(pattern.replace(r"\p{Alnum}", "a-zA-Z0-9"), value, re.DOTALL) is None:
+    if pattern and _compiled(pattern).fullmatch(value) is None:
         yield f"{said} regular expression pattern: {pattern}"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Java's classes of characters as Python has them; all stand within brackets."""
+    for java, python in _CLASSES.items():
+        pattern = pattern.replace(java, python)
+    return re.compile(pattern, re.DOTALL)
 
 
 def _camel(name: str) -> str:
