@@ -17,6 +17,7 @@ from localcloud import control
 from ml.errors import KennelError
 from ops import files
 from ops.declared import value_of
+from ops.jobs.entrypoint import ENTRYPOINT
 from ops.paths import CLOUD, TERRAFORM, WORK
 from ops.settings import Settings
 
@@ -163,8 +164,8 @@ def local_images() -> dict[str, dict[str, Any]]:
             "serve": [sys.executable, "-m", "serving"],
             "env": {"KENNEL_HOST": "127.0.0.1"},
         },
-        "kennel-training": {  # jobs bring the code along, and their own entry point
-            "train": [sys.executable, "-m", "ml.jobs.container"],
+        "kennel-training": {  # jobs bring the code along
+            "train": ENTRYPOINT,
             "python": sys.executable,
         },
     }

@@ -10,20 +10,11 @@ from typing import Any
 from ml import metric_lines
 from ml.config import TrainConfig
 from ml.data.archive import ARCHIVE_SUFFIXES
+from ops.jobs.entrypoint import BASE, ENTRYPOINT
 from ops.jobs.options import MAX_JOB_NAME, MAX_TUNING_NAME, JobOptions, OptionError
-from ops.jobs.source import ARCHIVE
 
-BASE = "/opt/ml"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ATTEMPTS = 3  # after failures of SageMaker's own
-# The code comes as a channel, so that a change of it needs no new image. An image's own `train`, which is all that a
-# tuning job can start, does the same.
-ENTRYPOINT = [
-    "/bin/sh",
-    "-c",
-    f"mkdir -p {BASE}/code && tar -xzf {BASE}/input/data/code/{ARCHIVE} -C {BASE}/code"
-    f" && cd {BASE}/code && exec python3 -m ml.jobs.container",
-]
 
 Request = dict[str, Any]
 

@@ -21,10 +21,10 @@ from ml.data.dataset import SPLITS
 from ml.data.load import load_dataset
 from ml.data.progress import bar
 from ml.errors import KennelError
+from ops.jobs.entrypoint import ARCHIVE
 from ops.paths import ROOT, WORK
 from ops.stage import Stage
 
-ARCHIVE = "source.tar.gz"
 CODE = ("ml", "lambda/guarded_fetch.py", "requirements.txt")
 CODE_STATE = ".code-state.json"  # what git says of the code, for where there is no repository
 _CONNECTIONS = 16
