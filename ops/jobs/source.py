@@ -21,7 +21,7 @@ from ml.data.dataset import SPLITS
 from ml.data.load import load_dataset
 from ml.data.progress import bar
 from ml.errors import KennelError
-from ops.jobs.entrypoint import ARCHIVE
+from ops.jobs.entrypoint import ARCHIVE as ARCHIVE
 from ops.paths import ROOT, WORK
 from ops.stage import Stage
 
