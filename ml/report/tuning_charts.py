@@ -158,8 +158,9 @@ def parallel_chart(trials: Sequence[TuningTrial], space: SearchSpace) -> Markup 
         parts.append(svg.text("axis heading", x, 18, name.replace("_", " "), font=13))
         for place, label in axis.ticks():
             at = svg.px(y(place))
-            parts.append(Markup('<path class="base" d="M{},{} h-6"/>').format(svg.px(x), at))
-            parts.append(svg.text("axis halo", x - 10, float(at), label, anchor="end"))
+            beside, anchor = (6, "start") if x == xs[-1] else (-6, "end")
+            parts.append(Markup('<path class="base" d="M{},{} h{}"/>').format(svg.px(x), at, beside))
+            parts.append(svg.text("axis halo", x + 1.6 * beside, float(at), label, anchor=anchor))
     title = f"{len(shown)} trials as lines through their settings to their validation loss"
     return svg.picture(width, top + height + 16, title, [*lines, *parts])
 
