@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -236,6 +237,15 @@ def test_a_command_can_be_cancelled(client: Client, machine: str, disk: Path) ->
     answer = result(client, command, machine)
     assert (answer["Status"], answer["ResponseCode"]) == ("Cancelled", 137)
     assert not alive(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds them by /proc")
+def test_processes_that_left_the_commands_group_end_with_it(client: Client, machine: str, disk: Path) -> None:
+    command = send(client, machine, "setsid sh -c 'echo $$ > ~/escaped; exec sleep 300' &", "sleep 300")
+    pid = int(await_file(disk / "root" / "escaped"))
+    client("ssm").cancel_command(CommandId=command)
+    result(client, command, machine)
+    poll(lambda: not alive(pid))
 
 
 def test_more_commands_than_the_agent_has_workers_wait(client: Client, machine: str, disk: Path) -> None:
