@@ -199,10 +199,13 @@ def _failure(spec: Spec, code: int, last_lines: collections.deque[str]) -> Kenne
 
 
 def _pass_on(process: subprocess.Popen[str], last_lines: collections.deque[str]) -> None:
-    for line in process.stderr or ():
-        sys.stderr.write(line)
-        sys.stderr.flush()
-        last_lines.append(line)
+    if process.stderr is None:
+        return
+    with process.stderr as stream:
+        for line in stream:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            last_lines.append(line)
 
 
 def _workers_environment(place: Place) -> dict[str, str]:
