@@ -87,7 +87,9 @@ def _lay_out(unpacked: Path, target: Path, name: str, model: str, data: str | No
     shutil.copyfile(unpacked / "model" / artifact.WEIGHTS, target / artifact.RUN_WEIGHTS)
     sha256 = artifact.repack(unpacked / "model", target / artifact.ARCHIVE)
     metrics = files.read_json(target / "metrics.json")
-    if metrics["archive_sha256"] != sha256:  # the same content, compressed by another build of zlib than the job's
+    if (
+        metrics["archive_sha256"] != sha256
+    ):  # the same content, compressed by another build of zlib than the job's
         _write_json(target / "metrics.json", metrics | {"archive_sha256": sha256})
     config = files.read_json(target / "config.json")
     if config and data is not None:
