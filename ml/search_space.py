@@ -40,6 +40,10 @@ class Range:
         """The values by which TrainConfig's rules hold for all."""
         return self.low, self.high
 
+    @property
+    def middle(self) -> float:
+        return math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+
     def holds(self, value: object) -> bool:
         """Also what was rounded on its way through text."""
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -68,12 +72,13 @@ class Choices:
 
 Parameter = Range | Choices
 
-# Named like TrainConfig's fields. Two-digit weight decays suit a head on features: see ml/head.py.
+# Named like TrainConfig's fields. Weight decays from 1 to 30 suit a head on features (see ml/head.py), of 0.05 an
+# unfrozen backbone.
 DEFAULTS: Mapping[str, Parameter] = {
     "learning_rate": Range(1e-4, 1e-2),
     "batch_size": Choices((16, 32, 64, 128)),
     "head": Choices(("linear", "two-layer")),
-    "weight_decay": Range(0.1, 50.0),
+    "weight_decay": Range(0.01, 50.0),
     "augment": Choices(("none", "light", "strong")),
     "unfreeze": Choices(("none", "last:1", "last:2", "all")),
 }
@@ -172,6 +177,17 @@ class SearchSpace:
             for name, parameter in self.parameters.items()
         }
 
+    def start(self, config: TrainConfig) -> dict[str, Value]:
+        """Where a search begins: at the settings that would hold without one, as far as they are in the space."""
+        found: dict[str, Value] = {}
+        for name, parameter in self.parameters.items():
+            value = getattr(config, name)
+            if parameter.holds(value):
+                found[name] = value
+            elif isinstance(parameter, Range):  # as a weight decay that training would choose
+                found[name] = parameter.middle
+        return found
+
     def to_sagemaker(self) -> dict[str, list[dict[str, Any]]]:
         """HyperParameterTuningJobConfig's ParameterRanges: all values are text there."""
         return {
@@ -191,6 +207,21 @@ class SearchSpace:
                 if isinstance(parameter, Choices)
             ],
         }
+
+    @classmethod
+    def from_sagemaker(cls, ranges: Mapping[str, Any]) -> SearchSpace:
+        """The opposite of `to_sagemaker`."""
+        found: dict[str, Parameter] = {
+            entry["Name"]: Range(
+                float(entry["MinValue"]), float(entry["MaxValue"]), log=entry["ScalingType"] == "Logarithmic"
+            )
+            for entry in ranges.get("ContinuousParameterRanges", [])
+        }
+        for entry in ranges.get("CategoricalParameterRanges", []):
+            found[entry["Name"]] = Choices(tuple(_from_text(text) for text in entry["Values"]))
+        for name in found:
+            _known(name)
+        return cls({name: found[name] for name in DEFAULTS if name in found})
 
     def from_hyperparameters(self, texts: Mapping[str, str]) -> dict[str, Value]:
         """The settings that a SageMaker trial had; hyperparameters that were not searched are left out.

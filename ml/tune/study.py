@@ -55,6 +55,12 @@ class Tuned:
     config: TrainConfig  # the best trial's
 
     @property
+    def best_loss(self) -> float:
+        return min(
+            trial.value for trial in self.trials if trial.state == "complete" and trial.value is not None
+        )
+
+    @property
     def config_file(self) -> Path:
         return self.folder / "best.json"
 
@@ -180,10 +186,7 @@ def _ask(study: optuna.Study, config: TrainConfig, space: SearchSpace, place: in
         n_startup_trials=PRUNED_FROM, n_warmup_steps=max(2, config.max_epochs // 10)
     )
     if place == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        usual = {name: getattr(config, name) for name in space.parameters}
-        study.enqueue_trial(
-            {name: value for name, value in usual.items() if space.parameters[name].holds(value)}
-        )
+        study.enqueue_trial(space.start(config))
     return study.ask()
 
 
