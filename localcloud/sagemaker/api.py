@@ -81,7 +81,6 @@ for _method, _operation in {
     "create_auto_ml_job_v2": "CreateAutoMLJobV2",
     "create_cluster": "CreateCluster",
     "create_compilation_job": "CreateCompilationJob",
-    "create_hyper_parameter_tuning_job": "CreateHyperParameterTuningJob",
     "create_processing_job": "CreateProcessingJob",
     "create_transform_job": "CreateTransformJob",
     "start_pipeline_execution": "StartPipelineExecution",

@@ -1,20 +1,32 @@
-"""moto's SageMaker backend with training jobs that run."""
+"""moto's SageMaker backend with training and tuning jobs that run."""
 
 from __future__ import annotations
 
 import threading
 from typing import Any, ClassVar
 
-from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
+from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound, ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.sagemaker.instance import Host
-from localcloud.sagemaker.jobs import listing, requests, shapes
+from localcloud.sagemaker.jobs import listing, requests, shapes, tuning_requests
 from localcloud.sagemaker.jobs.errors import ResourceLimitExceeded
 from localcloud.sagemaker.jobs.settings import Settings
 from localcloud.sagemaker.jobs.training import TrainingJob
+from localcloud.sagemaker.jobs.tuning import TuningJob
 
-_SORT = {"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"}
+_PAGES_OF_TRAINING_JOBS = {
+    "Name": "TrainingJobName",
+    "CreationTime": "CreationTime",
+    "Status": "TrainingJobStatus",
+}
+
+_PAGES_OF_TUNING_JOBS = {
+    "Name": "HyperParameterTuningJobName",
+    "CreationTime": "CreationTime",
+    "Status": "HyperParameterTuningJobStatus",
+}
+_PAGES_OF_TRIALS = {**_PAGES_OF_TRAINING_JOBS, "FinalObjectiveMetricValue": "FinalObjectiveMetricValue"}
 
 
 class JobsBackend(SageMakerModelBackend):
@@ -27,12 +39,19 @@ class JobsBackend(SageMakerModelBackend):
             threading.RLock()
         )  # for what must not change between a check and what follows from it
         self.jobs: dict[str, TrainingJob] = {}
+        self.tuning_jobs: dict[str, TuningJob] = {}
+        # Where moto's tags and search look.
         self.training_jobs = self.jobs  # type: ignore[assignment]
+        self.hyper_parameter_tuning_jobs = self.tuning_jobs  # type: ignore[assignment]
 
     def reset(self) -> None:
+        for tuning_job in list(self.tuning_jobs.values()):
+            tuning_job.abandon()
         for job in list(self.jobs.values()):
             job.abandon()
         super().reset()
+
+    # Training jobs
 
     def start_training_job(self, given: dict[str, Any]) -> TrainingJob:
         request = requests.complete(given, self.account_id, self.region_name)
@@ -86,5 +105,69 @@ class JobsBackend(SageMakerModelBackend):
                 raise NotImplementedError(f"ListTrainingJobs with {name}")
         summaries = [job.summary for job in list(self.jobs.values())]
         return listing.select(
-            summaries, request, name="TrainingJobName", status="TrainingJobStatus", keys=_SORT
+            summaries,
+            request,
+            name="TrainingJobName",
+            status="TrainingJobStatus",
+            keys=_PAGES_OF_TRAINING_JOBS,
         )
+
+    # Tuning jobs
+
+    def start_tuning_job(self, given: dict[str, Any]) -> TuningJob:
+        plan = tuning_requests.read(given, self.account_id, self.region_name)
+
+        def launch(request: dict[str, Any]) -> TrainingJob:
+            training_job = self.start_training_job(request)
+            training_job.tuning_job_arn = job.arn
+            return training_job
+
+        job = TuningJob(self.account_id, self.region_name, plan, launch)
+        with self.jobs_lock:
+            if job.name in self.tuning_jobs:
+                raise ResourceInUseException(
+                    "Hyperparameter tuning job names must be unique within an AWS account and region, and a "
+                    f"hyperparameter tuning job with this name already exists ({job.arn})"
+                )
+            self.tuning_jobs[job.name] = job
+        job.start()
+        return job
+
+    def tuning_job(self, name: str) -> TuningJob:
+        job = self.tuning_jobs.get(name)
+        if job is None:
+            raise ResourceNotFound(
+                f"Amazon SageMaker can't find a tuning job with the name {name}. Correct the name and try again."
+            )
+        return job
+
+    def remove_tuning_job(self, name: str) -> None:
+        with self.jobs_lock:
+            if not self.tuning_job(name).over:
+                raise ResourceInUseException(
+                    f"Hyperparameter tuning job {name} is running and cannot be deleted."
+                )
+            del self.tuning_jobs[name]
+
+    def page_of_tuning_jobs(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+        shapes.check("ListHyperParameterTuningJobs", request)
+        return listing.select(
+            [job.summary for job in list(self.tuning_jobs.values())],
+            request,
+            name="HyperParameterTuningJobName",
+            status="HyperParameterTuningJobStatus",
+            keys=_PAGES_OF_TUNING_JOBS,
+        )
+
+    def page_of_trials(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+        shapes.check("ListTrainingJobsForHyperParameterTuningJob", request)
+        page, token = listing.select(
+            self.tuning_job(request["HyperParameterTuningJobName"]).trials(),
+            request,
+            name="TrainingJobName",
+            status="TrainingJobStatus",
+            keys=_PAGES_OF_TRIALS,
+        )
+        for summary in page:
+            summary.pop("FinalObjectiveMetricValue", None)
+        return page, token
