@@ -20,7 +20,7 @@ from localcloud.accepted import accepted_only
 from localcloud.control import CloudInfo
 from localcloud.errors import CloudError
 from localcloud.process_identity import start_mark
-from tests.localcloud.training import ACCOUNT, IMAGE, ROLE, Trainer, channel, check_answer
+from tests.localcloud.training import ACCOUNT, IMAGE, ROLE, Trainer, channel, check_answer, start_cloud
 
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job"
 FOREVER = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
@@ -31,20 +31,8 @@ SPOT = {
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("images") / "images.json"
-    train = ["/bin/sh", "-c", 'echo "$GREETING from $0 $1" > /opt/ml/model/said', "/opt/ml/train"]
-    entry = {"train": train, "env": {"GREETING": "hello"}}
-    path.write_text(json.dumps({"trainer": entry, "server": {"serve": ["true"]}}))
-    return path
-
-
-@pytest.fixture(scope="module")
-def cloud(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCALCLOUD_TRAINING_GRACE", "1")
-        patch.setenv("LOCALCLOUD_TRAINING_INSTANCES", "4")
-        info = control.start(tmp_path_factory.mktemp("cloud"), images=images, lifetime=600)
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    info = start_cloud(tmp_path_factory.mktemp("cloud"))
     yield info
     control.stop(info.log_file.parent)
 
@@ -88,7 +76,8 @@ def test_a_job_goes_through_its_states_and_leaves_a_model(trainer: Trainer) -> N
 
 def test_the_image_is_run_where_the_request_names_no_entry_point(trainer: Trainer) -> None:
     algorithm = {"TrainingImage": IMAGE, "TrainingInputMode": "File", "ContainerArguments": ["/opt/ml/a"]}
-    job = trainer.run("", AlgorithmSpecification=algorithm)
+    script = {"SCRIPT": 'echo "$GREETING from $0 $1" > /opt/ml/model/said'}
+    job = trainer.run("", AlgorithmSpecification=algorithm, Environment=script)
     said = trainer.archive(job["TrainingJobName"])["said"].split()
     base = said[2].removesuffix("/train")
     assert base.endswith("/opt/ml")
@@ -617,9 +606,9 @@ def test_jobs_run_at_the_same_time(trainer: Trainer) -> None:
 
 @pytest.mark.parametrize("end", ["stop", "kill -9"])
 def test_no_process_of_a_job_outlives_the_cloud(
-    end: str, images: Path, tmp_path: Path, connect: Callable[[CloudInfo], Callable[[str], Any]]
+    end: str, tmp_path: Path, connect: Callable[[CloudInfo], Callable[[str], Any]]
 ) -> None:
-    info = control.start(tmp_path, images=images, lifetime=120)
+    info = start_cloud(tmp_path)
     trainer = Trainer(connect(info))
     name = trainer.start("sleep 100 & echo $! $$; wait")
     trainer.until(name, lambda _: bool(trainer.log(name)))

@@ -8,11 +8,16 @@ import json
 import tarfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
+
+from localcloud import control
+from localcloud.control import CloudInfo
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/training"
@@ -29,6 +34,17 @@ TRUST = {
 }
 _numbers = itertools.count(1)
 _model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
+
+
+def start_cloud(folder: Path) -> CloudInfo:
+    """A cloud with four training instances of a type, and little patience. Its image `trainer` runs $SCRIPT."""
+    images = folder / "images.json"
+    trainer = {"train": ["/bin/sh", "-c", 'eval "$SCRIPT"', "/opt/ml/train"], "env": {"GREETING": "hello"}}
+    images.write_text(json.dumps({"trainer": trainer, "server": {"serve": ["true"]}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCALCLOUD_TRAINING_GRACE", "1")
+        patch.setenv("LOCALCLOUD_TRAINING_INSTANCES", "4")
+        return control.start(folder, images=images, lifetime=600)
 
 
 class Trainer:

@@ -169,15 +169,15 @@ class TuningJob:
 
     def _stop_early(self) -> None:
         """Stop trials worse than the median of what completed ones had on average up to the same number of values."""
-        judges = [one.history for one in self._trials if one.over and one.job.course.status == "Completed"]
+        completed = [one for one in self._trials if one.over and one.job.course.status == "Completed"]
+        judges = [history for one in completed if (history := one.history)]
+        if len(judges) < _JUDGES:
+            return
         for trial in self._trials:
             history = [] if trial.over else trial.history
-            averages = [
-                statistics.fmean(judge[: len(history)]) for judge in judges if len(judge) >= len(history)
-            ]
-            if not history or len(averages) < _JUDGES:
+            if not history:
                 continue
-            median = statistics.median(averages)
+            median = statistics.median(statistics.fmean(judge[: len(history)]) for judge in judges)
             worse = history[-1] < median if self._plan.maximize else history[-1] > median
             if worse and trial.job.course.status == "InProgress":
                 _stop(trial)
