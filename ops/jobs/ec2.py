@@ -164,7 +164,7 @@ def script(
 # Trains, and switches the machine off: a minute after the end, or, should nothing else do it, when its time is over.
 exec 2>&1
 shutdown -h +{minutes}
-trap '{end}' EXIT
+trap 'cd /; {end}' EXIT
 set -eu
 export HOME="${{HOME:-/root}}" AWS_REGION={stage.region} AWS_DEFAULT_REGION={stage.region} PYTHONUNBUFFERED=1
 status=
