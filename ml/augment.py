@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
+from ml.errors import KennelError
 from ml.serving.preprocessing import INTERPOLATIONS, Preprocessing
 
-Augment = Literal["none", "light", "strong"]
+AUGMENTS: Final = ("none", "light", "strong")
 
 SCALE: Final = (0.5, 1.0)  # of the photo's area, in the crop
 RATIO: Final = (3 / 4, 4 / 3)  # of the crop's width to its height
@@ -38,16 +39,18 @@ _DISTORTIONS: Final[tuple[Callable[[Image.Image, float], Image.Image], ...]] = (
 
 
 def pixels(
-    image: Image.Image, preprocessing: Preprocessing, augment: Augment, *, seed: int, photo: str, view: int
+    image: Image.Image, preprocessing: Preprocessing, augment: str, *, seed: int, photo: str, view: int
 ) -> NDArray[np.float32]:
     """float32 [3, crop, crop] of the photo (its SHA-256); view 0 is the plain one."""
     return preprocessing.normalize(frame(image, preprocessing, augment, seed=seed, photo=photo, view=view))
 
 
 def frame(
-    image: Image.Image, preprocessing: Preprocessing, augment: Augment, *, seed: int, photo: str, view: int
+    image: Image.Image, preprocessing: Preprocessing, augment: str, *, seed: int, photo: str, view: int
 ) -> Image.Image:
     """What `pixels` normalizes: RGB, crop x crop."""
+    if augment not in AUGMENTS:
+        raise KennelError(f"augment must be one of {', '.join(AUGMENTS)}", repr(augment), "use light")
     if augment == "none" or view == 0:
         return preprocessing.frame(image)
     digest = hashlib.sha256(f"{augment} {seed} {photo} {view}".encode()).digest()

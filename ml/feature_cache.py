@@ -1,6 +1,7 @@
 """Features on disk, each image's once, ever: found by what they were made of, checked when they are read.
 
-A space holds the features of one backbone with one preprocessing; it is a folder of shards. A shard is a
+A space holds the features of one backbone with one preprocessing; it is a folder of shards. (A quantized backbone
+lies in a folder of its own, in the same way.) A shard is a
 safetensors file of up to `SHARD_ROWS` images and bears the SHA-256 of its bytes as its name: it is written
 aside and renamed, so that a killed run leaves nothing half, and a damaged one is found out and thrown away.
 """
@@ -25,6 +26,7 @@ from safetensors.numpy import load, save
 SHARD_ROWS = 256
 _WRITING = 3600  # seconds, after which a file aside is what a killed run left
 Features = NDArray[np.float32]  # [D], of one image
+Graph = tuple[bytes, bytes]  # a network as OpenVINO has it in files, .xml and .bin
 
 
 class FeatureCache:
@@ -47,11 +49,29 @@ class FeatureCache:
         return found
 
     def write(self, space: str, rows: Mapping[str, Features]) -> None:
-        if not rows:
-            return
+        if rows:
+            content = save({"features": np.stack(list(rows.values()))}, {"images": json.dumps(list(rows))})
+            self._write(space, content)
+
+    def read_graph(self, name: str) -> Graph | None:
+        """The quantized backbone of that name."""
+        for path in (self.folder / name).glob("*.safetensors"):
+            with contextlib.suppress(FileNotFoundError):
+                content = path.read_bytes()
+                if hashlib.sha256(content).hexdigest() == path.stem:
+                    os.utime(path)
+                    files = load(content)
+                    return files["xml"].tobytes(), files["bin"].tobytes()
+                path.unlink()
+        return None
+
+    def write_graph(self, name: str, graph: Graph) -> None:
+        xml, weights = (np.frombuffer(file, np.uint8) for file in graph)
+        self._write(name, save({"xml": xml, "bin": weights}))
+
+    def _write(self, space: str, content: bytes) -> None:
         folder = self.folder / space
         folder.mkdir(parents=True, exist_ok=True)
-        content = save({"features": np.stack(list(rows.values()))}, {"images": json.dumps(list(rows))})
         target = folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
         handle, aside = tempfile.mkstemp(prefix=".", suffix=".partial", dir=folder)
         try:

@@ -7,10 +7,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
+from ml.serving.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import openvino
+    import torch
 
 INPUT = "images"
 OUTPUT = "logits"
@@ -23,6 +24,7 @@ def available() -> bool:
 def convert(module: torch.nn.Module, size: int, *, batch: int) -> openvino.Model:
     """The OpenVINO model of a module for images [batch, 3, size, size]; batch -1 takes any number."""
     import openvino as ov
+    import torch
 
     with warnings.catch_warnings():
         # OpenVINO takes traces of torch.jit, which torch has deprecated.
@@ -37,17 +39,35 @@ def convert(module: torch.nn.Module, size: int, *, batch: int) -> openvino.Model
 
 def write(module: torch.nn.Module, size: int, folder: Path) -> None:
     """Writes model.xml and model.bin: "images" [N, 3, size, size] in, "logits" [N, C] out, weights in f32."""
+    save(convert(module, size, batch=-1), folder / "model.xml")
+
+
+def save(model: openvino.Model, path: Path) -> None:
+    """Writes the .xml and the .bin beside it, weights as they are; changes the names in `model`."""
     import openvino as ov
 
-    model = convert(module, size, batch=-1)
-    _rename(model)
+    _settle(model)
+    ov.save_model(model, path, compress_to_fp16=False)
+
+
+def normalizing(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
+    """The same for bytes [batch, size, size, 3], as photos are decoded; changes `model`."""
+    import openvino as ov
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    steps.input().model().set_layout(ov.Layout("NCHW"))
+    mean, std = ([255 * value for value in values] for values in (preprocessing.mean, preprocessing.std))
+    steps.input().preprocess().convert_element_type(ov.Type.f32).mean(mean).scale(std)
+    return steps.build()
+
+
+def _settle(model: openvino.Model) -> None:
+    """Leaves nothing in the file but the network: no versions, and names by place in the graph, as conversion
+    gives names with a counter that runs on through the process."""
     for key in list(model.rt_info):
         del model.rt_info[key]
-    ov.save_model(model, folder / "model.xml", compress_to_fp16=False)
-
-
-def _rename(model: openvino.Model) -> None:
-    """By place in the graph: conversion gives names with a counter that runs on through the process."""
     model.set_friendly_name("model")
     for number, node in enumerate(model.get_ordered_ops()):
         node.set_friendly_name(f"{node.get_type_name()}_{number}")

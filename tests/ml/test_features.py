@@ -9,9 +9,11 @@ import pytest
 
 from ml import features
 from ml.data import Sample
+from ml.decoding import Frame, Key
 from ml.errors import KennelError
+from ml.extractors import OpenVinoExtractor, TorchExtractor
 from ml.feature_cache import FeatureCache
-from ml.features import OpenVinoExtractor, Pixels, TorchExtractor, extract
+from ml.features import extract
 from ml.weights import LoadedBackbone, load_backbone
 from tests.conftest import MakePhotos
 from tests.ml.conftest import TINY
@@ -34,18 +36,18 @@ def samples(make_photos: MakePhotos) -> list[Sample]:
 
 
 @pytest.fixture
-def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The images that went through the backbone."""
-    seen: list[str] = []
+def passed(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
+    """The views of images that went through the backbone."""
+    seen: list[Key] = []
     run = OpenVinoExtractor.run
 
     def counting(
-        self: OpenVinoExtractor, pixels: Iterator[tuple[str, Pixels]]
-    ) -> Iterator[tuple[str, features.Features]]:
-        def counted() -> Iterator[tuple[str, Pixels]]:
-            for key, image in pixels:
+        self: OpenVinoExtractor, frames: Iterator[tuple[Key, Frame]]
+    ) -> Iterator[tuple[Key, features.Features]]:
+        def counted() -> Iterator[tuple[Key, Frame]]:
+            for key, frame in frames:
                 seen.append(key)
-                yield key, image
+                yield key, frame
 
         return run(self, counted())
 
@@ -54,13 +56,13 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_every_image_goes_through_the_backbone_once_ever(
-    samples: list[Sample], backbone: LoadedBackbone, cache: FeatureCache, passed: list[str]
+    samples: list[Sample], backbone: LoadedBackbone, cache: FeatureCache, passed: list[Key]
 ) -> None:
     first = extract([*samples, *samples], backbone, cache=cache, progress=False)
     again = extract(samples, backbone, cache=cache, progress=False)
     assert first.shape == (2 * len(samples), backbone.width)
     assert np.array_equal(first, np.concatenate([again, again]))
-    assert sorted(passed) == sorted(sample.sha256 for sample in samples)
+    assert sorted(passed) == sorted((sample.sha256, 0) for sample in samples)
 
 
 def test_features_come_in_the_order_of_the_samples(
@@ -86,13 +88,13 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     samples: list[Sample],
     backbone: LoadedBackbone,
     cache: FeatureCache,
-    passed: list[str],
+    passed: list[Key],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupted(
-        extractor: OpenVinoExtractor, pixels: Iterator[tuple[str, Pixels]]
-    ) -> Iterator[tuple[str, features.Features]]:
-        for number, row in enumerate(counting(extractor, pixels)):
+        extractor: OpenVinoExtractor, frames: Iterator[tuple[Key, Frame]]
+    ) -> Iterator[tuple[Key, features.Features]]:
+        for number, row in enumerate(counting(extractor, frames)):
             if number == 3:
                 raise KeyboardInterrupt
             yield row
@@ -129,7 +131,7 @@ def test_pytorch_gives_the_same_features_but_for_the_last_bits(
     samples: list[Sample], backbone: LoadedBackbone, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fast = extract(samples, backbone, cache=cache, progress=False)
-    monkeypatch.setattr(features, "_extractor_type", lambda: TorchExtractor)
+    monkeypatch.setattr(features, "extractor_type", lambda: TorchExtractor)
     plain = extract(samples, backbone, cache=cache, progress=False)
     assert len(list(cache.folder.iterdir())) == 2
     np.testing.assert_allclose(plain, fast, rtol=1e-3, atol=1e-4 * np.abs(fast).max())

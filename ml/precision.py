@@ -1,0 +1,64 @@
+"""The numbers that features are computed in: f32, bf16 or int8."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ml import ir
+from ml.errors import KennelError
+from ml.weights import LoadedBackbone
+
+Precision = Literal["f32", "bf16", "int8"]
+
+# Instructions of the processor, any of which makes a precision fast.
+_FAST = {"bf16": {"avx512_bf16", "amx_bf16"}, "int8": {"avx512_vnni", "avx_vnni", "amx_int8"}}
+
+# Quantization is paid back by so many multiplications, in 10^9 over all photos.
+INT8_PAYS = 1500
+
+
+def resolve_precision(precision: str, backbone: LoadedBackbone, photos: int) -> Precision:
+    """What "auto" means for so many photos: by rule, never by a stopwatch, so that runs repeat to the bit."""
+    if precision == "auto":
+        if torch.cuda.is_available():
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "f32"
+        if _fast("int8") and ir.available() and photos * giga_macs(backbone) >= INT8_PAYS:
+            return "int8"
+        return "bf16" if _fast("bf16") else "f32"
+    if precision not in get_args(Precision):
+        raise KennelError(
+            f"precision must be one of auto, {', '.join(get_args(Precision))}", repr(precision), "use auto"
+        )
+    if precision == "bf16" and not torch.cuda.is_available() and not _fast("bf16"):
+        raise KennelError(
+            "bf16 needs a processor that computes in it", "one that does not", "use precision=auto or f32"
+        )
+    return cast(Precision, precision)
+
+
+def giga_macs(backbone: LoadedBackbone) -> float:
+    """Multiplications a photo, in 10^9."""
+    module, side = copy.deepcopy(backbone.module).to("meta"), backbone.preprocessing.crop
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        module(torch.empty(1, 3, side, side, device="meta"))
+    return float(counter.get_total_flops()) / 2e9
+
+
+def _fast(precision: str) -> bool:
+    return not _FAST[precision].isdisjoint(_processor())
+
+
+@functools.cache
+def _processor() -> frozenset[str]:
+    """The instructions that Linux tells of; elsewhere none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())

@@ -1,0 +1,29 @@
+"""`python -m ml.quantize_worker FOLDER`: makes int8.xml of f32.xml, calibrated by pixels.npy [N, 3, H, W]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ml import ir
+
+
+def main(folder: Path) -> None:
+    sys.modules["torch"] = None  # type: ignore[assignment]  # NNCF would load it to no purpose: seconds
+    import nncf
+    import openvino as ov
+
+    pixels = np.load(folder / "pixels.npy")
+    model = nncf.quantize(
+        ov.Core().read_model(folder / "f32.xml"),
+        nncf.Dataset([image[None] for image in pixels]),
+        subset_size=len(pixels),
+        preset=nncf.QuantizationPreset.MIXED,  # signed values where there are some
+    )
+    ir.save(model, folder / "int8.xml")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
