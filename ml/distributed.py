@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed
+
+from ml.launch import die_with_parent
 
 T = TypeVar("T")
 
@@ -61,6 +64,8 @@ SINGLE = Group()
 @contextmanager
 def joined() -> Iterator[Group]:
     """The group that torchrun's environment names; without one, a group of one."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        die_with_parent()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield SINGLE
@@ -70,8 +75,16 @@ def joined() -> Iterator[Group]:
     if torch.cuda.is_available():
         torch.cuda.set_device(group.local_rank)
         backend = "cpu:gloo,cuda:nccl"
-    distributed.init_process_group(backend, timeout=_TIMEOUT)
+    store, rank, world = next(distributed.rendezvous("env://", timeout=_TIMEOUT))
+    # torchrun's store outlives a restart, and would tell the addresses of the processes that died.
+    store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_TIMEOUT)
     try:
         yield group
+    except RuntimeError as error:
+        if "by peer" not in str(error):  # gloo's words: closed, or reset
+            raise
+        # What happened, that one tells, or nobody can.
+        sys.exit("error: another process of this training has ended")
     finally:
         distributed.destroy_process_group()

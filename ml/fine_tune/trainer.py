@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -97,11 +98,14 @@ def _by_main(group: Group, action: Callable[[], T]) -> T:
             value = action()
         except Exception as error:
             failure = error
-    failed, value = group.broadcast((failure is not None, value))
+    told = (failure.rule, failure.received, failure.remedy) if isinstance(failure, KennelError) else None
+    failed, told, value = group.broadcast((failure is not None, told, value))
     if failure is not None:
         raise failure
+    if told is not None:
+        raise KennelError(*told)
     if failed:
-        raise KennelError("All processes of a training end together", "rank 0 failed", "see its error")
+        sys.exit("error: the first process of this training has failed")
     return cast(T, value)
 
 
