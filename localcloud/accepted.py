@@ -32,6 +32,7 @@ _WITHOUT_EXECUTION = {
     "CreateTrainingJob with EnableNetworkIsolation": (
         "The container gets no AWS credentials, but its processes have this machine's network."
     ),
+    "CreateTrainingJob with FastFile": "The files are there before the container starts; nothing is streamed.",
     "CreateTrainingJob with VpcConfig": "The container's processes have this machine's network, not the VPC's.",
     "CreateTrainingJob with EnableInterContainerTrafficEncryption": (
         "What the instances say to each other is not encrypted; it does not leave this machine."

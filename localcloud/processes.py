@@ -71,13 +71,13 @@ class Child:
             self.wait(0.05)
         return code
 
-    def send(self, number: signal.Signals) -> None:
-        """Signal the whole group, unless it is gone."""
+    def send(self, number: signal.Signals, *, alone: bool = False) -> None:
+        """Signal the whole group, or its leader alone, unless it is gone."""
         with self._reaping:
             if self._popen.returncode is None:
                 # On macOS a group that holds only a zombie answers EPERM.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.pid, number)
+                    os.kill(self.pid, number) if alone else os.killpg(self.pid, number)
 
 
 class _Watchdog:

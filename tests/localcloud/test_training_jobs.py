@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,15 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from localcloud import control
 from localcloud.accepted import accepted_only
 from localcloud.control import CloudInfo
 from localcloud.errors import CloudError
 from localcloud.process_identity import start_mark
+from localcloud.sagemaker.jobs.checkpoints import Checkpoints
+from localcloud.sagemaker.jobs.storage import Location
 from tests.localcloud.training import ACCOUNT, IMAGE, ROLE, Trainer, channel, check_answer, start_cloud
 
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job"
@@ -286,6 +290,18 @@ def test_a_stopped_job_has_time_to_save_its_model(trainer: Trainer) -> None:
     assert error["Message"] == "The request was rejected because the training job is in status Stopped."
 
 
+def test_only_the_first_process_of_a_container_is_told_to_stop(trainer: Trainer) -> None:
+    script = (
+        "sh -c 'trap \"echo told\" TERM; echo up; while :; do sleep 0.05; done' & "
+        "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done"
+    )
+    name = trainer.start(script)
+    trainer.in_training(name, line="up")
+    trainer.sagemaker.stop_training_job(TrainingJobName=name)
+    trainer.over(name)
+    assert trainer.log(name) == ["up"]
+
+
 def test_a_container_that_does_not_heed_sigterm_is_killed(trainer: Trainer) -> None:
     name = trainer.start("trap '' TERM; echo up; while :; do sleep 0.05; done")
     trainer.in_training(name, line="up")
@@ -330,6 +346,38 @@ def test_a_job_starts_from_the_checkpoints_in_s3(trainer: Trainer) -> None:
         "cat /opt/ml/saved/step; cd /opt/ml/saved; find . -type f | sort", CheckpointConfig=config
     )
     assert trainer.log(job["TrainingJobName"]) == ["7", "./deep/er", "./step"]
+
+
+def test_a_missing_checkpoint_bucket_fails_the_job(trainer: Trainer) -> None:
+    job = trainer.run("true", CheckpointConfig={"S3Uri": "s3://no-such-bucket/ck"})
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("ClientError: Data download failed:NoSuchBucket (404)")
+
+
+def test_a_file_that_is_being_written_waits_for_the_next_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = Location(ACCOUNT, "half", "ck")
+    s3_backends[ACCOUNT]["aws"].create_bucket("half", "us-east-1")
+    (tmp_path / "ck").mkdir()
+    file = tmp_path / "ck" / "state"
+    file.write_text("begun")
+    copy = shutil.copyfile
+
+    def written_meanwhile(source: Path, target: Path) -> None:
+        copy(source, target)
+        file.write_text("begun and done")
+
+    checkpoints = Checkpoints(tmp_path / "ck", location, tmp_path)
+    monkeypatch.setattr(shutil, "copyfile", written_meanwhile)
+    checkpoints.stop(last_round=True)
+    assert location.objects() == []
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    checkpoints.stop(last_round=True)
+    assert [(key.name, key.value) for key in location.objects()] == [("ck/state", b"begun and done")]
+    seen = location.objects()
+    checkpoints.stop(last_round=True)
+    assert location.objects() == seen  # what has not changed is not uploaded again
 
 
 def interrupt(cloud: CloudInfo, name: str, wait: float = 0.0) -> None:

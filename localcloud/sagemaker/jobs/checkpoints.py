@@ -26,7 +26,16 @@ class Checkpoints:
         self._thread: threading.Thread | None = None
 
     def restore(self) -> None:
-        """Bring what S3 has into the folder."""
+        """Bring what S3 has into the folder.
+
+        Raises:
+            StorageError: there is no such bucket.
+        """
+        if self._location.bucket_or_none() is None:
+            raise StorageError(
+                "ClientError: Data download failed:NoSuchBucket (404): The specified bucket "
+                f"{self._location.bucket} does not exist"
+            )
         self._folder.mkdir(parents=True, exist_ok=True)
         for key in self._location.below("").objects():
             if key.name.endswith("/"):

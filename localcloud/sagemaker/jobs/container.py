@@ -144,9 +144,10 @@ class Container:
         code = 0 if self._child is None else self._child.poll()
         return 128 - code if code is not None and code < 0 else code
 
-    def send(self, number: signal.Signals) -> None:
+    def ask_to_end(self) -> None:
+        """SIGTERM to the first process, as Docker does; what it started is its own business."""
         if self._child is not None:
-            self._child.send(number)
+            self._child.send(signal.SIGTERM, alone=True)
 
     def kill(self) -> None:
         if self._child is not None:
@@ -170,7 +171,7 @@ def end(containers: Sequence[Container], grace: float) -> bool:
     deadline = time.monotonic() + grace
     for container in containers:
         if grace > 0 and container.poll() is None:
-            container.send(signal.SIGTERM)
+            container.ask_to_end()
     while time.monotonic() < deadline and any(container.poll() is None for container in containers):
         time.sleep(0.02)
     killed = any(container.poll() is None for container in containers)

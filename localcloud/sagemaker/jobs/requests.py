@@ -171,6 +171,9 @@ def _inputs(request: dict[str, Any], account_id: str, region: str) -> None:
     names = [channel["ChannelName"] for channel in channels]
     if len(set(names)) < len(names):
         raise ValidationError(f"Channel names must be unique, received {names}.")
+    default = request["AlgorithmSpecification"]["TrainingInputMode"]
+    if "FastFile" in {channel.get("InputMode", default) for channel in channels}:
+        accepted.warn("CreateTrainingJob with FastFile")
     for channel in channels:
         _refuse_other_than_files(channel)
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]

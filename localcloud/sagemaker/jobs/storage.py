@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
+from moto.s3 import notifications
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, s3_backends
 
@@ -91,6 +92,8 @@ class Location:
         key._etag = digest.hexdigest()
         kept = bucket.keys.getlist(self.key, []) if bucket.is_versioned else []
         bucket.keys.setlist(self.key, [*kept, key])
+        event = notifications.S3NotificationEvent.OBJECT_CREATED_PUT_EVENT
+        notifications.send_event(self.account_id, event, bucket, key)
 
 
 def download(key: FakeKey, path: Path) -> None:

@@ -70,7 +70,10 @@ class TrainingJob:
         self.metrics = Scanner(account_id, region, self.name, definitions)
         self._account_id, self._region = account_id, region
         self._host, self._settings = host, settings
-        self._folder = host.folder / f"{self.name}-{secrets.token_hex(4)}"
+        self._folder = host.folder / secrets.token_hex(
+            4
+        )  # short: sockets in TMPDIR have 108 characters for a path
+        self._attempt_number = 0
         self._containers: list[Container] = []
         self._stop = threading.Event()
         self._interruption = threading.Event()
@@ -180,7 +183,8 @@ class TrainingJob:
     def _attempt(self, image: Image) -> _End:
         """Run the job on fresh instances until they are done or taken away."""
         self.course.say("Preparing the instances for training")
-        folder = self._folder / secrets.token_hex(4)
+        self._attempt_number += 1
+        folder = self._folder / str(self._attempt_number)
         hosts = tuple(f"algo-{number}" for number in range(1, self.instance_count + 1))
         cluster = Cluster(
             self._host.config,
