@@ -32,6 +32,7 @@ from ml.jobs.worker import Spec
 
 PORT = 7777
 DIGESTS = "model.sha256"  # of the deployable files, as sha256sum writes them
+RUN = "run.json"  # how the run is named
 _TUNED_BY = "_tuning_objective_metric"  # SageMaker adds it to a tuning job's trials
 _MAX_FAILURE = 1024  # characters that SageMaker shows of output/failure
 _RESOLVE_SECONDS = 300  # until the first instance's name is known to the others
@@ -142,7 +143,7 @@ def command(place: Place, spec_file: Path) -> list[str]:
     if len(place.hosts) * place.processes == 1:
         return [sys.executable, *worker]
     return [
-        sys.executable, "-m", "torch.distributed.run",
+        sys.executable, "-m", "ml.launch",
         f"--nnodes={len(place.hosts)}", f"--node-rank={place.rank}", f"--nproc-per-node={place.processes}",
         f"--master-addr={place.master[0]}", f"--master-port={place.master[1]}", *worker,
     ]  # fmt: skip
@@ -162,7 +163,7 @@ def deliver(spec: Spec, base: Path) -> None:
     for path in sorted(run_dir.iterdir()):
         if path.name not in (artifact.ARCHIVE, artifact.RUN_WEIGHTS):  # the same bytes are in model/
             shutil.copyfile(path, output / path.name)
-    (output / "run.json").write_text(json.dumps({"run": run_dir.name}) + "\n", "utf-8")
+    (output / RUN).write_text(json.dumps({"run": run_dir.name}) + "\n", "utf-8")
 
 
 def main() -> None:

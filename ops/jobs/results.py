@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml import artifact
 from ml.data.files import building
-from ml.jobs.container import DIGESTS
+from ml.jobs.container import DIGESTS, RUN
 from ops import files
 from ops.jobs.follow import JobError
 from ops.jobs.source import split_uri
@@ -70,7 +70,7 @@ def collect_from(
         _unpack(stage, model, unpacked / "model")
         _unpack(stage, output, unpacked / "output")
         _verify(unpacked, model)
-        run = str(json.loads((unpacked / "output" / "run.json").read_text("utf-8"))["run"])
+        run = str(json.loads((unpacked / "output" / RUN).read_text("utf-8"))["run"])
         if Path(run).name != run or run.startswith("."):
             raise JobError("A run is named by a plain name.", run, "Train again.")
         with building(runs_dir / run) as target:
@@ -82,7 +82,7 @@ def collect_from(
 def _lay_out(unpacked: Path, target: Path, name: str, model: str, data: str | None) -> None:
     """Fill the run's folder, as training here leaves it."""
     for path in sorted((unpacked / "output").iterdir()):
-        if path.is_file() and path.name not in (DIGESTS, "run.json"):
+        if path.is_file() and path.name not in (DIGESTS, RUN):
             shutil.copyfile(path, target / path.name)
     shutil.copyfile(unpacked / "model" / artifact.WEIGHTS, target / artifact.RUN_WEIGHTS)
     sha256 = artifact.repack(unpacked / "model", target / artifact.ARCHIVE)
@@ -109,6 +109,13 @@ def _collected(run_dir: Path) -> Collected:
 
 def _verify(unpacked: Path, model: str) -> None:
     """Every file of the model is what the job packed, and none has been added."""
+    missing = [name for name in (DIGESTS, RUN) if not (unpacked / "output" / name).is_file()]
+    if missing:
+        raise JobError(
+            "A job of this project leaves a run.",
+            f"{model}: no {', '.join(missing)} beside it",
+            "Train again.",
+        )
     listed = {}
     for line in (unpacked / "output" / DIGESTS).read_text("utf-8").splitlines():
         digest, _, name = line.partition("  ")

@@ -127,7 +127,7 @@ def test_one_process_needs_no_torchrun(tmp_path: Path) -> None:
 def test_each_instance_starts_its_processes_as_a_node_of_one_group(tmp_path: Path) -> None:
     place = Place(("algo-1", "algo-2"), "algo-2", "eth0", 4, ("algo-1", 7777))
     command = container.command(place, tmp_path / "s.json")
-    assert command[1:3] == ["-m", "torch.distributed.run"]
+    assert command[1:3] == ["-m", "ml.launch"]
     assert {
         "--nnodes=2", "--node-rank=1", "--nproc-per-node=4", "--master-addr=algo-1", "--master-port=7777",
     } <= set(command)  # fmt: skip
