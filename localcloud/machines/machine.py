@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from moto.iam.models import iam_backends
@@ -101,6 +102,7 @@ class Machine(Instance):
         self.disk.make()
         self.disk.forget_power_request()
         self.boot = Boot()
+        self.launch_time = utcnow()
         self._become("pending")
         self._in_background(self._run, self.boot)
 

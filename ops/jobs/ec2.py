@@ -22,7 +22,7 @@ from ml.jobs.instance import STATUS, TOLD
 from ops.jobs import preflight, request, results, source
 from ops.jobs.follow import Detached, JobError, LogView, watch
 from ops.jobs.logs import Logs
-from ops.jobs.machine import Machine
+from ops.jobs.machine import Machine, MachineError
 from ops.jobs.options import JobOptions, OptionError
 from ops.jobs.sagemaker import Job
 from ops.stage import Stage
@@ -180,7 +180,7 @@ fi
 mkdir -p {_ROOT}/jobs/{job}/code
 cd {_ROOT}/jobs/{job}/code
 {_ROOT}/venv/bin/python -c {shlex.quote(fetch)} {shlex.quote(bucket)} {shlex.quote(key)} ../{source.ARCHIVE}
-tar -xzf ../{source.ARCHIVE}
+{_ROOT}/venv/bin/python -m tarfile --filter data -e ../{source.ARCHIVE} .
 {_ROOT}/venv/bin/python -m ml.jobs.instance {_ROOT} {shlex.quote(location)}
 """
 
@@ -200,7 +200,7 @@ class _View(LogView):
         *,
         progress: bool,
     ) -> None:
-        self._stage, self._outputs, self._machine = stage, outputs, machine
+        self.stage, self.outputs, self._machine = stage, outputs, machine
         command = _command(stage, outputs, machine, name)
         if command is None:
             raise JobError("A job to follow exists.", name, "./inv jobs lists them.")
@@ -209,13 +209,13 @@ class _View(LogView):
         super().__init__(logs, name, say, progress=progress)
 
     def describe(self) -> dict[str, Any]:
-        found = self._stage.client("ssm").get_command_invocation(
+        found = self.stage.client("ssm").get_command_invocation(
             CommandId=self._id, InstanceId=self._machine.id
         )
         status = _STATUS[found["Status"]]
         if status == "InProgress" and not self._runs():
             # Nobody is left to tell Run Command, which would wait until the command's time is over.
-            left = _read(self._stage, self._outputs, self.name, STATUS)
+            left = _read(self.stage, self.outputs, self.name, STATUS)
             if left is not None and left["code"] == 0:
                 return {"Status": "Completed"}
             return {
@@ -237,7 +237,7 @@ class _View(LogView):
             return f"{found['StatusDetails']}: the instance did not take the command; its role needs ssmmessages:*"
         if found["StatusDetails"] == "ExecutionTimedOut":
             return "MaxRuntimeExceeded: the command's time is over"
-        left = _read(self._stage, self._outputs, self.name, STATUS)
+        left = _read(self.stage, self.outputs, self.name, STATUS)
         failure = left["failure"] if left else ""
         return failure or f"exit status {found['ResponseCode']}: {found['StandardErrorContent']}"
 
@@ -312,12 +312,17 @@ def _check_idle(stage: Stage, outputs: Mapping[str, Any], machine: Machine) -> N
 
 
 def _release(view: _View, machine: Machine, say: Say) -> None:
-    """Stop the instance, the job being over."""
-    if _keeps(view._stage, view._outputs, view.name):
-        say(f"The instance {machine.id} goes on running, as it did before.")
+    """Stop the instance, the job being over, unless somebody uses it for something else since."""
+    newest = next(_commands(view.stage, view.outputs, machine))
+    try:
+        if newest["Comment"] != view.name or machine.launched > newest["RequestedDateTime"]:
+            return
+    except MachineError:  # it is gone, and with it what would have to be stopped
         return
-    machine.stop()
-    say(f"The instance {machine.id} is being stopped.")
+    if _keeps(view.stage, view.outputs, view.name):
+        say(f"The instance {machine.id} goes on running, as it did before.")
+    elif machine.stop():
+        say(f"The instance {machine.id} is being stopped.")
 
 
 def _commands(stage: Stage, outputs: Mapping[str, Any], machine: Machine) -> Iterator[dict[str, Any]]:

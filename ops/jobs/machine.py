@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -56,6 +57,12 @@ class Machine:
     def state(self) -> str:
         return str(self.describe()["State"]["Name"])
 
+    @property
+    def launched(self) -> datetime.datetime:
+        """When it was started last."""
+        moment: datetime.datetime = self.describe()["LaunchTime"]
+        return moment
+
     def check_device(self, device: str) -> None:
         """Raise `MachineError` where a GPU is asked for and there is none."""
         if device != "cuda":
@@ -91,12 +98,14 @@ class Machine:
         self._await_state("running")
         self._await_online()
 
-    def stop(self) -> None:
-        """Stop it, whatever it does; nothing happens to one that is stopped."""
+    def stop(self) -> bool:
+        """Stop it, whatever it does; return whether that was needed."""
         if self.state == "pending":
             self._await_state("running")
-        if self.state == "running":
-            self._ec2.stop_instances(InstanceIds=[self.id])
+        if self.state != "running":
+            return False
+        self._ec2.stop_instances(InstanceIds=[self.id])
+        return True
 
     def _await_state(self, wanted: str) -> None:
         def look() -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,11 @@ def test_an_instance_takes_its_time_from_state_to_state(
     change = ec2.stop_instances(**one)["StoppingInstances"][0]
     assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("stopped", "stopped")
 
+    stopped = datetime.now(UTC)
     change = ec2.start_instances(**one)["StartingInstances"][0]
     assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("stopped", "pending")
+    started = ec2.describe_instances(**one)["Reservations"][0]["Instances"][0]["LaunchTime"]
+    assert started >= stopped.replace(microsecond=0)
     assert await_state(client, instance, "running") == ["pending", "running"]
     change = ec2.start_instances(**one)["StartingInstances"][0]
     assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("running", "running")

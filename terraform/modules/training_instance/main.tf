@@ -32,6 +32,9 @@ resource "aws_instance" "this" {
   # It runs on the first boot only: changed in place, it would never be run.
   user_data_replace_on_change = true
 
+  # A job switches the machine off at its end: that must not cost the disk with its photos and checkpoints.
+  instance_initiated_shutdown_behavior = "stop"
+
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"

@@ -287,6 +287,21 @@ def test_ctrl_c_leaves_the_job_alone_and_attaching_comes_back_to_it(
     poll(lambda: state(stage, outputs) == "stopped")
 
 
+def test_attaching_to_a_job_of_old_leaves_alone_what_the_instance_does_now(
+    stage: Any, outputs: dict[str, Any], config: TrainConfig, short: None
+) -> None:
+    old = run(stage, outputs, config)
+    poll(lambda: state(stage, outputs) == "stopped")
+    stage.client("ec2").start_instances(InstanceIds=[outputs["training_instance_id"]])
+    poll(lambda: state(stage, outputs) == "running")
+    assert follow(stage, outputs, old)["Status"] == "Completed"
+    assert state(stage, outputs) == "running"  # somebody started it for something else
+    hold(stage, outputs)
+    ec2.start(stage, outputs, config, JobOptions(), stage.say)
+    assert follow(stage, outputs, old)["Status"] == "Completed"
+    assert state(stage, outputs) == "running"  # another job runs
+
+
 def test_an_instance_that_nobody_watches_switches_itself_off(
     stage: Any, outputs: dict[str, Any], config: TrainConfig, short: None
 ) -> None:

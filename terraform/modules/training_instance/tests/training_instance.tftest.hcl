@@ -63,6 +63,15 @@ run "the_way_in_is_session_manager_not_ssh" {
   }
 }
 
+run "a_machine_that_switches_itself_off_keeps_its_disk" {
+  command = plan
+
+  assert {
+    condition     = aws_instance.this.instance_initiated_shutdown_behavior == "stop"
+    error_message = "The end of a job would terminate the instance."
+  }
+}
+
 run "what_training_writes_is_kept_for_a_while" {
   command = plan
 
