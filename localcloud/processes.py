@@ -2,7 +2,8 @@
 
 Each child leads a process group of its own. On Linux the kernel kills it when its parent dies
 (PR_SET_PDEATHSIG); its own children are ended through the group, by `Child` in ordinary life and by a
-watchdog process when the cloud is killed.
+watchdog process when the cloud is killed. Those that leave the group, such as torchrun's workers, which lead sessions
+of their own, are found by a mark in their environment, where the child was started with one.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
+
+from localcloud._watchdog import kill_marked
 
 _GUARD = Path(__file__).with_name("_guard.py")
 _WATCHDOG = Path(__file__).with_name("_watchdog.py")
@@ -30,9 +34,10 @@ _nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
 class Child:
     """A running program and its process group. Every method may be called from any thread."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], watchdog: _Watchdog) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], watchdog: _Watchdog, mark: str | None) -> None:
         self._popen = popen
         self._watchdog = watchdog
+        self._mark = mark
         self._reaping = threading.RLock()
         self.pid = popen.pid
         self.stdout: IO[bytes] | None = popen.stdout  # only with stdout=subprocess.PIPE
@@ -46,6 +51,8 @@ class Child:
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return None
             self.send(signal.SIGKILL)
+            if self._mark is not None:
+                kill_marked({self._mark})
             self._watchdog.forget(self.pid)
             return self._popen.wait()
 
@@ -88,8 +95,8 @@ class _Watchdog:
         self._process: subprocess.Popen[bytes] | None = None
         self._input = -1  # file descriptor
 
-    def remember(self, pid: int) -> None:
-        self._tell(f"+{pid}\n")
+    def remember(self, pid: int, mark: str | None) -> None:
+        self._tell(f"+{pid}\n" + (f"*{mark}\n" if mark else ""))
 
     def forget(self, pid: int) -> None:
         self._tell(f"-{pid}\n")
@@ -130,22 +137,28 @@ def spawn(
     cwd: Path | str | None = None,
     stdout: int | IO[bytes] | None = subprocess.DEVNULL,
     stderr: int | IO[bytes] | None = subprocess.STDOUT,
+    marked: bool = False,
 ) -> Child:
-    """Start `argv` with exactly `env`. A program that cannot be run exits with 1 and says why on stderr."""
+    """Start `argv` with exactly `env`. A program that cannot be run exits with 1 and says why on stderr.
+
+    `marked` adds one variable, by which descendants that leave the process group are found.
+    """
+    mark = f"KENNEL_CHILD={uuid.uuid4()}" if marked else None
+    environment = {**env, **(dict([mark.split("=")]) if mark else {})}
 
     def start() -> Child:
         guard = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid())]
         popen = subprocess.Popen(
             [*guard, *argv],
-            env=dict(env),
+            env=environment,
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
         )
-        _watchdog.remember(popen.pid)
-        return Child(popen, _watchdog)
+        _watchdog.remember(popen.pid, mark)
+        return Child(popen, _watchdog, mark)
 
     return _nursery.submit(start).result()
 

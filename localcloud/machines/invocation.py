@@ -15,7 +15,6 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 
 from localcloud import logs
-from localcloud.machines import leftovers
 from localcloud.machines.machine import Machine
 from localcloud.processes import Child, spawn
 
@@ -155,14 +154,14 @@ class Invocation:
         pipes = {stream: os.pipe() for stream in self._output}
         child = spawn(
             ["/bin/sh", "-c", str(program)],
-            env={**self.machine.environment(), leftovers.MARK: self.script.command_id},
+            env=self.machine.environment(),
             cwd=directory,
             stdout=pipes["stdout"][1],
             stderr=pipes["stderr"][1],
+            marked=True,
         )
         readers = [self._follow(stream, *pipe) for stream, pipe in pipes.items()]
         verdict = self._supervise(child)
-        leftovers.end(self.script.command_id)
         for reader in readers:
             reader.join(_LAST_WORDS)
         for stream in self._output:

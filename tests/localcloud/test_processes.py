@@ -84,6 +84,16 @@ def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_a_marked_child_leaves_behind_outside_of_its_group_ends_with_it(tmp_path: Path) -> None:
+    script = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 300' & sleep 300"
+    child = processes.spawn(["sh", "-c", script], env=ENV, marked=True)
+    escaped = read_pid(tmp_path / "pid")
+    assert os.getpgid(escaped) != child.pid
+    child.kill()
+    assert poll(lambda: not alive(escaped))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_children_and_their_children_end_when_the_cloud_is_killed(tmp_path: Path) -> None:
     cloud = subprocess.Popen(
         [
@@ -91,14 +101,15 @@ def test_children_and_their_children_end_when_the_cloud_is_killed(tmp_path: Path
             "-c",
             "import os, sys, time\n"
             "from localcloud import processes\n"
-            f"script = 'echo $$ > {tmp_path}/child; sleep 300 & echo $! > {tmp_path}/grandchild; wait'\n"
-            "processes.spawn(['sh', '-c', script], env=dict(os.environ))\n"
+            f"script = 'echo $$ > {tmp_path}/child; sleep 300 & echo $! > {tmp_path}/grandchild; '\n"
+            f"script += 'setsid sh -c \"echo \\\\$\\\\$ > {tmp_path}/escaped; exec sleep 300\" & wait'\n"
+            "processes.spawn(['sh', '-c', script], env=dict(os.environ), marked=True)\n"
             "time.sleep(300)\n",
         ],
         cwd=REPOSITORY,
     )
     try:
-        pids = [read_pid(tmp_path / "child"), read_pid(tmp_path / "grandchild")]
+        pids = [read_pid(tmp_path / name) for name in ("child", "grandchild", "escaped")]
         assert all(map(alive, pids))
     finally:
         cloud.kill()
