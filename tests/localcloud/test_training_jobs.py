@@ -481,6 +481,7 @@ def test_metrics_are_read_from_the_log(trainer: Trainer) -> None:
         ({"TrainingJobName": "a_b"}, "Value 'a_b' at 'trainingJobName' failed to satisfy constraint"),
         ({"TrainingJobName": "a" * 64}, "Member must have length less than or equal to 63"),
         ({"RoleArn": f"{ROLE}-absent"}, f"Could not assume role {ROLE}-absent. Please ensure"),
+        ({"runtime": 28 * 86_400 + 1}, "Member must have value less than or equal to 2419200"),
         ({"count": 0}, "at 'resourceConfig.instanceCount' failed to satisfy constraint"),
         ({"algorithm": {"TrainingInputMode": "Tape"}}, "enum value set: [Pipe, File, FastFile]"),
         (

@@ -209,6 +209,8 @@ def test_a_failed_trial_does_not_fail_the_job(tuner: Tuner) -> None:
     failed = tuner.trials(job["HyperParameterTuningJobName"], StatusEquals="Failed")
     assert {trial["FailureReason"] for trial in failed} == {"AlgorithmError: , exit code: 1"}
     assert {trial["ObjectiveStatus"] for trial in failed} == {"Failed"}
+    name = job["HyperParameterTuningJobName"]
+    assert len(tuner.trials(name, SortBy="FinalObjectiveMetricValue")) == 4  # those that have one
     assert objective(job["BestTrainingJob"]) == 1
 
 

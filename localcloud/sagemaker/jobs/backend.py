@@ -15,18 +15,22 @@ from localcloud.sagemaker.jobs.settings import Settings
 from localcloud.sagemaker.jobs.training import TrainingJob
 from localcloud.sagemaker.jobs.tuning import TuningJob
 
-_PAGES_OF_TRAINING_JOBS = {
+_SORT_TRAINING_JOBS = {
+    "CreationTime": "CreationTime",
+    "Name": "TrainingJobName",
+    "Status": "TrainingJobStatus",
+}
+_SORT_TUNING_JOBS = {
+    "Name": "HyperParameterTuningJobName",
+    "Status": "HyperParameterTuningJobStatus",
+    "CreationTime": "CreationTime",
+}
+_SORT_TRIALS = {
     "Name": "TrainingJobName",
     "CreationTime": "CreationTime",
     "Status": "TrainingJobStatus",
+    "FinalObjectiveMetricValue": "FinalObjectiveMetricValue",
 }
-
-_PAGES_OF_TUNING_JOBS = {
-    "Name": "HyperParameterTuningJobName",
-    "CreationTime": "CreationTime",
-    "Status": "HyperParameterTuningJobStatus",
-}
-_PAGES_OF_TRIALS = {**_PAGES_OF_TRAINING_JOBS, "FinalObjectiveMetricValue": "FinalObjectiveMetricValue"}
 
 
 class JobsBackend(SageMakerModelBackend):
@@ -109,7 +113,7 @@ class JobsBackend(SageMakerModelBackend):
             request,
             name="TrainingJobName",
             status="TrainingJobStatus",
-            keys=_PAGES_OF_TRAINING_JOBS,
+            sort=_SORT_TRAINING_JOBS,
         )
 
     # Tuning jobs
@@ -156,7 +160,7 @@ class JobsBackend(SageMakerModelBackend):
             request,
             name="HyperParameterTuningJobName",
             status="HyperParameterTuningJobStatus",
-            keys=_PAGES_OF_TUNING_JOBS,
+            sort=_SORT_TUNING_JOBS,
         )
 
     def page_of_trials(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
@@ -166,7 +170,7 @@ class JobsBackend(SageMakerModelBackend):
             request,
             name="TrainingJobName",
             status="TrainingJobStatus",
-            keys=_PAGES_OF_TRIALS,
+            sort=_SORT_TRIALS,
         )
         for summary in page:
             summary.pop("FinalObjectiveMetricValue", None)

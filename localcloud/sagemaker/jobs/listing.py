@@ -26,9 +26,9 @@ def select(
     *,
     name: str,
     status: str,
-    keys: dict[str, str],
+    sort: dict[str, str],
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """One page of summaries, and the token of the next. `keys`: SortBy, by what it sorts."""
+    """One page of summaries, and the token of the next. `sort`: by what each SortBy sorts, the default first."""
     found = list(entries)
     if request.get("NameContains"):
         found = [entry for entry in found if request["NameContains"] in entry[name]]
@@ -38,10 +38,10 @@ def select(
         if request.get(parameter) is not None:
             time = _naive(request[parameter])
             found = [entry for entry in found if holds(entry[field], time)]
-    by = keys[request.get("SortBy") or "CreationTime"]
-    known = [entry for entry in found if by in entry]
-    known.sort(key=lambda entry: (entry[by], entry[name]), reverse=request.get("SortOrder") == "Descending")
-    return page([*known, *(entry for entry in found if by not in entry)], request)
+    by = sort[request.get("SortBy") or next(iter(sort))]
+    found = [entry for entry in found if by in entry]  # trials without a value are not listed by it
+    found.sort(key=lambda entry: (entry[by], entry[name]), reverse=request.get("SortOrder") == "Descending")
+    return page(found, request)
 
 
 def page(entries: list[dict[str, Any]], request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:

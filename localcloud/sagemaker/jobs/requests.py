@@ -16,6 +16,7 @@ from localcloud.sagemaker.jobs import shapes
 from localcloud.sagemaker.jobs.storage import Location
 
 _MAX_RUNTIME = 86_400  # s, where the request says nothing
+_LONGEST_RUNTIME = 28 * 86_400  # s
 _CHECKPOINTS = "/opt/ml/checkpoints"
 _NOT_IMPLEMENTED = (
     "DebugHookConfig",
@@ -128,6 +129,11 @@ def _resources(request: dict[str, Any]) -> None:
 def _stopping_condition(request: dict[str, Any]) -> None:
     condition = request.setdefault("StoppingCondition", {})
     runtime = condition.setdefault("MaxRuntimeInSeconds", _MAX_RUNTIME)
+    if runtime > _LONGEST_RUNTIME:
+        raise ValidationError(
+            f"1 validation error detected: Value '{runtime}' at 'stoppingCondition.maxRuntimeInSeconds' failed to "
+            f"satisfy constraint: Member must have value less than or equal to {_LONGEST_RUNTIME}"
+        )
     wait = condition.get("MaxWaitTimeInSeconds")
     if request["EnableManagedSpotTraining"]:
         if wait is None or wait < runtime:
