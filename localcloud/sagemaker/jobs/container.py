@@ -80,7 +80,9 @@ class Container:
             (self.base / "input" / "config" / f"{name}.json").write_text(json.dumps(document))
 
     def start(self, on_line: Callable[[str], None]) -> None:
-        self._child = spawn(self._command(), env=self._environment(), cwd=self.base, stdout=subprocess.PIPE)
+        self._child = spawn(
+            self._command(), env=self._environment(), cwd=self.base, stdout=subprocess.PIPE, marked=True
+        )
         cluster = self._cluster
         name = f"{cluster.job_name}/{self.host}-{cluster.log_time}"
         stream = logs.Stream(cluster.account_id, cluster.region, LOG_GROUP, name, returns=False)
