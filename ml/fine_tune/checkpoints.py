@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import pickle
 import re
 import tempfile
 from collections.abc import Mapping
@@ -48,11 +49,11 @@ class Checkpoints:
         """The newest that is whole; None where there is none. Raises `KennelError` where it is of other settings."""
         self._prepare()
         for path in self._files():
-            if _NAME.fullmatch(path.name)[2] != _digest(path):  # type: ignore[index]
+            content = _read(path)
+            if content is None:
                 _log.warning("The checkpoint %s is damaged; the one before it is used.", path)
                 path.unlink()
                 continue
-            content = torch.load(path, map_location="cpu", weights_only=True)
             self._check(path, content["settings"])
             return dict(content["state"])
         return None
@@ -87,6 +88,17 @@ class Checkpoints:
                 f"{path}: {'; '.join(differing)}",
                 "use the same settings, or start afresh without --resume",
             )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """None where the content is not what was written, or more than data."""
+    match = _NAME.fullmatch(path.name)
+    if match is None or match[2] != _digest(path):
+        return None
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except pickle.UnpicklingError:
+        return None
 
 
 def _digest(path: Path) -> str:
