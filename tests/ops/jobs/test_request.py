@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import json
+import re
 from typing import Any
 
 import boto3
@@ -14,8 +16,10 @@ from ml import metric_lines
 from ml.config import TrainConfig
 from ml.search_space import SearchSpace
 from ops.jobs import request
+from ops.jobs.entrypoint import ENTRYPOINT
 from ops.jobs.options import JobOptions, OptionError
 from ops.jobs.request import training_job, tuning_job
+from ops.paths import ROOT
 
 CHANNELS = {"code": "s3://b/training/source/0/", "data": "s3://theirs/dogImages"}
 NAME = "kennel-dev-1"
@@ -50,8 +54,13 @@ def tuning(config: TrainConfig, outputs: dict[str, Any], options: JobOptions, **
 
 def problems(operation: str, parameters: dict[str, Any]) -> str:
     """What SageMaker's own model of the request finds wrong with it, unknown fields included."""
-    model = botocore.session.get_session().get_service_model("sagemaker").operation_model(operation)
-    return str(ParamValidator().validate(parameters, model.input_shape).generate_report())
+    shape = service_model().operation_model(operation).input_shape
+    return str(ParamValidator().validate(parameters, shape).generate_report())
+
+
+@functools.cache
+def service_model() -> Any:
+    return botocore.session.get_session().get_service_model("sagemaker")
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -252,3 +261,17 @@ def test_a_job_that_cannot_be_is_refused(options: dict[str, Any], message: str) 
 )
 def test_the_family_tells_whether_there_is_a_gpu(instance_type: str, has_gpu: bool | None) -> None:
     assert JobOptions(instance_type=instance_type).has_gpu is has_gpu
+
+
+def test_the_image_in_the_documentation_starts_as_training_jobs_are_told_to() -> None:
+    page = (ROOT / "docs" / "aws.md").read_text()
+    assert f"'{ENTRYPOINT[2]}'" in page
+
+
+def test_the_images_in_the_documentation_pin_what_the_project_pins() -> None:
+    page = (ROOT / "docs" / "aws.md").read_text()
+    pinned = set(re.findall(r"^([\w.-]+==[\w.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    blocks = "".join(re.findall(r"```dockerfile\n(.*?)```", page, re.DOTALL))
+    named = set(re.findall(r"[\w.-]+==[\w.]+", blocks))
+    assert len(named) > 10
+    assert named <= pinned
