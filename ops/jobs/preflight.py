@@ -17,6 +17,7 @@ from ml.data.load import load_dataset
 from ml.errors import KennelError
 from ops.jobs import rights
 from ops.jobs.options import JobOptions
+from ops.jobs.source import as_prefix
 from ops.paths import WORK
 from ops.stage import Stage
 
@@ -60,9 +61,10 @@ def check_data(
 ) -> Checked:
     """Raise `KennelError` for photos that break a rule, and for those that you or the jobs' role may not read."""
     if config.data is not None and config.data.startswith("s3://"):
-        keys = rights.readable_keys(stage, outputs, config.data)
-        photos = _check_listing(config.data, keys)
-        warnings = rights.check_role(stage, outputs, options, config.data, keys[0])
+        uri = as_prefix(config.data)
+        keys = rights.readable_keys(stage, outputs, uri)
+        photos = _check_listing(uri, keys)
+        warnings = rights.check_role(stage, outputs, options, uri, keys[0])
     else:
         dataset = load_dataset(config.data, seed=config.seed, work_dir=work_dir, progress=progress)
         photos = len(dataset.train)

@@ -9,9 +9,9 @@ from typing import Any
 
 from ml import metric_lines
 from ml.config import TrainConfig
-from ml.data.archive import ARCHIVE_SUFFIXES
 from ops.jobs.entrypoint import BASE, ENTRYPOINT
 from ops.jobs.options import MAX_JOB_NAME, MAX_TUNING_NAME, JobOptions, OptionError
+from ops.jobs.source import as_prefix
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ATTEMPTS = 3  # after failures of SageMaker's own
@@ -168,9 +168,7 @@ def _definition(
 
 
 def _channel(name: str, uri: str, mode: str) -> Request:
-    # SageMaker's prefix is the beginning of a key: without the slash, "photos" would bring "photos-old/", too.
-    prefix = uri if uri.endswith("/") or uri.lower().endswith(ARCHIVE_SUFFIXES) else f"{uri}/"
-    source = {"S3DataType": "S3Prefix", "S3Uri": prefix, "S3DataDistributionType": "FullyReplicated"}
+    source = {"S3DataType": "S3Prefix", "S3Uri": as_prefix(uri), "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": mode}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ml.data.archive import ARCHIVE_SUFFIXES
 from ml.data.dataset import SPLITS
 from ml.data.load import load_dataset
 from ml.data.progress import bar
@@ -87,7 +88,7 @@ def upload_data(
         UploadError: the bucket does not take them.
     """
     if source is not None and source.startswith("s3://"):
-        return source, None
+        return as_prefix(source), None
     dataset = load_dataset(source, seed=seed, work_dir=work_dir, progress=progress)
     samples = [sample for split in SPLITS for sample in dataset.split(split)]
     root = os.path.commonpath([sample.path.parent for sample in samples])
@@ -142,6 +143,14 @@ def split_uri(uri: str) -> tuple[str, str]:
     """Return the bucket and the key of s3://bucket/key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
+
+
+def as_prefix(uri: str) -> str:
+    """Return the address with its slash, unless it is an archive's.
+
+    To S3 and SageMaker a prefix is the beginning of a key: without the slash, "photos" brings "photos-old/", too.
+    """
+    return uri if uri.endswith("/") or uri.lower().endswith(ARCHIVE_SUFFIXES) else f"{uri}/"
 
 
 def sizes(client: Any, bucket: str, prefix: str) -> dict[str, int]:

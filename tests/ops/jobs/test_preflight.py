@@ -109,6 +109,7 @@ def test_photos_in_a_bucket_are_checked_by_their_names_alone(
         key for split in ("train", "val", "test") for name in "ab" for key in numbered(f"{split}/{name}", 3)
     ]
     config = TrainConfig(data=put(stage, *keys, "dogs/notes.txt"), batch_size=6)
+    stage.client("s3").put_object(Bucket="theirs", Key="dogs-old/stray.jpg", Body=b"of a neighbour")
     assert check(stage, outputs, config, JobOptions(), tmp_path).photos == 6
 
 

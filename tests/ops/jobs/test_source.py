@@ -131,7 +131,7 @@ def test_bad_photos_are_told_before_anything_is_uploaded(
 
 
 def test_photos_in_a_bucket_stay_where_they_are(stage: Any, outputs: dict[str, Any], sent: list[str]) -> None:
-    assert source.upload_data(stage, outputs, "s3://theirs/dogImages") == ("s3://theirs/dogImages", None)
+    assert source.upload_data(stage, outputs, "s3://theirs/dogImages") == ("s3://theirs/dogImages/", None)
     assert sent == []
 
 
