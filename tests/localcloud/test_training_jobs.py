@@ -23,6 +23,7 @@ from localcloud.control import CloudInfo
 from localcloud.errors import CloudError
 from localcloud.process_identity import start_mark
 from localcloud.sagemaker.jobs.checkpoints import Checkpoints
+from localcloud.sagemaker.jobs.settings import Settings, from_environment
 from localcloud.sagemaker.jobs.storage import Location
 from tests.localcloud.training import ACCOUNT, IMAGE, ROLE, Trainer, channel, check_answer, start_cloud
 
@@ -407,6 +408,15 @@ def test_an_interrupted_spot_job_goes_on_from_its_checkpoint(trainer: Trainer, c
     assert job["TrainingTimeInSeconds"] <= span + 1 - 0.4  # the wait for new instances is no training
 
 
+def test_an_interruption_right_after_the_start_is_survived(trainer: Trainer, cloud: CloudInfo) -> None:
+    script = "cd /opt/ml/checkpoints; echo up; test -e begun && exit 0; touch begun; "
+    name = trainer.start(script + FOREVER, CheckpointConfig=checkpoints("ck4"), **SPOT)
+    trainer.in_training(name, line="up")
+    control.interrupt(cloud.log_file.parent, name)
+    assert trainer.over(name)["TrainingJobStatus"] == "Completed"
+    assert trainer.log(name).count("up") == 3  # the first attempt says it twice
+
+
 def test_a_spot_job_that_waits_too_long_is_stopped(trainer: Trainer, cloud: CloudInfo) -> None:
     condition = {"MaxRuntimeInSeconds": 2, "MaxWaitTimeInSeconds": 2}
     name = trainer.start(FOREVER, EnableManagedSpotTraining=True, StoppingCondition=condition)
@@ -648,6 +658,29 @@ def test_jobs_run_at_the_same_time(trainer: Trainer) -> None:
     for name in names:
         trainer.sagemaker.stop_training_job(TrainingJobName=name)
     assert {trainer.over(name)["TrainingJobStatus"] for name in names} == {"Stopped"}
+
+
+# Settings
+
+
+def test_the_environment_sets_quota_and_grace() -> None:
+    told = {"LOCALCLOUD_TRAINING_INSTANCES": "3", "LOCALCLOUD_TRAINING_GRACE": "0.5", "LOCALCLOUD_OTHER": "x"}
+    assert from_environment(told) == Settings(instances=3, grace=0.5)
+    assert from_environment({}) == Settings(instances=20, grace=30)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("INSTANCES", "many", "LOCALCLOUD_TRAINING_INSTANCES must be a number"),
+        ("INSTANCES", "1.5", "LOCALCLOUD_TRAINING_INSTANCES must be a number"),
+        ("GRACE", "-1", "LOCALCLOUD_TRAINING_GRACE must not be negative"),
+        ("PATIENCE", "1", "must be one of LOCALCLOUD_TRAINING_GRACE, LOCALCLOUD_TRAINING_INSTANCES"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(variable: str, value: str, rule: str) -> None:
+    with pytest.raises(CloudError, match=rule):
+        from_environment({f"LOCALCLOUD_TRAINING_{variable}": value})
 
 
 # The cloud's end

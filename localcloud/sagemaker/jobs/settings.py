@@ -1,12 +1,15 @@
-"""What the executor of jobs can be told, each by an environment variable of the cloud's own process."""
+"""What the executor of jobs can be told. Each field is read from the environment variable LOCALCLOUD_TRAINING_<FIELD>."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from localcloud.errors import CloudError
+
+_PREFIX = "LOCALCLOUD_TRAINING_"
 
 
 @dataclass(frozen=True)
@@ -16,18 +19,21 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    return Settings(
-        int(_number(environment, "LOCALCLOUD_TRAINING_INSTANCES", Settings.instances)),
-        _number(environment, "LOCALCLOUD_TRAINING_GRACE", Settings.grace),
-    )
-
-
-def _number(environment: Mapping[str, str], name: str, default: float) -> float:
-    text = environment.get(name, str(default))
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value < float("inf"):
-        raise CloudError(f"{name} must be a number, and not negative.", text)
-    return value
+    known = {_PREFIX + field.name.upper(): field.name for field in fields(Settings)}
+    received = {name: value for name, value in environment.items() if name.startswith(_PREFIX)}
+    unknown = sorted(received.keys() - known.keys())
+    if unknown:
+        raise CloudError(
+            f"Variables {_PREFIX}* must be one of {', '.join(sorted(known))}.", ", ".join(unknown)
+        )
+    values: dict[str, Any] = {}
+    for variable, text in received.items():
+        kind = type(getattr(Settings, known[variable]))
+        try:
+            value = kind(text)
+        except ValueError as error:
+            raise CloudError(f"{variable} must be a number.", text) from error
+        if not 0 <= value < float("inf"):
+            raise CloudError(f"{variable} must not be negative.", text)
+        values[known[variable]] = value
+    return Settings(**values)

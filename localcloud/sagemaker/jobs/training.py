@@ -74,6 +74,7 @@ class TrainingJob:
             4
         )  # short: sockets in TMPDIR have 108 characters for a path
         self._attempt_number = 0
+        self._log_time = 0  # epoch seconds
         self._containers: list[Container] = []
         self._stop = threading.Event()
         self._interruption = threading.Event()
@@ -173,7 +174,7 @@ class TrainingJob:
     def _await_capacity(self) -> _End | None:
         """None once there are spot instances again."""
         deadline = time.monotonic() + self._capacity_wait
-        while time.monotonic() < deadline or self._closing.is_set():
+        while time.monotonic() < deadline:
             over = self._limit()
             if over is not None:
                 return over
@@ -184,6 +185,7 @@ class TrainingJob:
         """Run the job on fresh instances until they are done or taken away."""
         self.course.say("Preparing the instances for training")
         self._attempt_number += 1
+        self._log_time = max(int(time.time()), self._log_time + 1)  # each attempt has log streams of its own
         folder = self._folder / str(self._attempt_number)
         hosts = tuple(f"algo-{number}" for number in range(1, self.instance_count + 1))
         cluster = Cluster(
@@ -195,7 +197,7 @@ class TrainingJob:
             self.request,
             hosts,
             _free_port(),
-            int(time.time()),
+            self._log_time,
         )
         containers = [Container(cluster, host, folder / host) for host in hosts]
         for container in containers:
