@@ -1,4 +1,4 @@
-"""What the executor of jobs can be told. Each field is read from the environment variable LOCALCLOUD_TRAINING_<FIELD>."""
+"""What the executor of jobs can be told: each field by an environment variable, LOCALCLOUD_TRAINING_<FIELD>."""
 
 from __future__ import annotations
 
