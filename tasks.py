@@ -18,12 +18,13 @@ from localcloud.errors import CloudError
 from ml.errors import KennelError
 from ops import doctor as doctors
 from ops import predict as predictions
-from ops import reference, terraform, training
+from ops import reference, remote, terraform, training, tuning
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
 from ops.live import Report, look
 from ops.paths import CLOUD, shown
 from ops.stage import Stage, cloud_variables
+from ops.tuning import Tuned
 
 STAGE = {"stage": "local (the embedded cloud, the default), dev or prod"}
 DATA = {
@@ -35,11 +36,25 @@ TRAINING = {
     "backbone": "timm/NAME or torchvision/NAME",
     "weights": "packaged (offline), imagenet (downloaded), or a file",
     "head": "linear, or two-layer",
+    "unfreeze": "what of the backbone learns, too: none, last:N blocks, or all",
+    "augment": "of training photos: none, light or strong",
+    "precision": "of the frozen backbone: auto, f32, bf16 or int8",
     "epochs": "at most so many",
     "learning-rate": "of the head",
-    "batch-size": "of the head",
+    "batch-size": "photos a step, whatever the number of processes",
     "seed": "the same seed gives the same model",
     "config": "a JSON file with any of the settings",
+    "processes": "so many share the work, on each machine",
+}
+JOB = {
+    "on": "local (this machine), sagemaker, or ec2 (the stage's training instance)",
+    "instance-type": "of a SageMaker job, such as ml.g4dn.xlarge or ml.m5.xlarge",
+    "instances": "of a SageMaker job; they share the work",
+    "spot": "spare capacity: cheaper, interrupted at times, resumed from checkpoints",
+    "checkpoints": "s3:// folder of a job's checkpoints, or none; its own when left out",
+    "max-runtime": "seconds, after which a job is stopped",
+    "max-wait": "seconds that a spot job may take with its waiting",
+    "name": "of the job; begins with the stage's prefix",
 }
 
 
@@ -97,7 +112,7 @@ def up(context: Context, stage: str | None = None, data: str | None = None) -> N
         )
     terraform.version()
     step("train")
-    run = training.train(chosen, {"data": data})
+    run = training.train(chosen, {"data": data}, say=say)
     say(f"Test accuracy {run.accuracy:.1%}. Report: {shown(run.report)}")
     step("plan")
     deployment = Deployment(chosen, say)
@@ -115,7 +130,9 @@ def up(context: Context, stage: str | None = None, data: str | None = None) -> N
     )
 
 
-@kennel_task(help=STAGE | DATA | TRAINING)
+@kennel_task(
+    help=STAGE | DATA | TRAINING | JOB | {"resume": "go on with the interrupted run of the same settings"}
+)
 def train(
     context: Context,
     stage: str | None = None,
@@ -123,22 +140,158 @@ def train(
     backbone: str | None = None,
     weights: str | None = None,
     head: str | None = None,
+    unfreeze: str | None = None,
+    augment: str | None = None,
+    precision: str | None = None,
     epochs: int | None = None,
     learning_rate: float | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     config: str | None = None,
+    processes: int | None = None,
+    resume: bool = False,
+    on: str = "local",
+    instance_type: str | None = None,
+    instances: int | None = None,
+    spot: bool = False,
+    checkpoints: str | None = None,
+    max_runtime: int | None = None,
+    max_wait: int | None = None,
+    name: str | None = None,
 ) -> None:
     """Train a classifier on photos and leave the archive that the next plan deploys."""
     given = {
-        "data": data, "backbone": backbone, "weights": weights, "head": head, "epochs": epochs,
-        "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed,
+        "data": data, "backbone": backbone, "weights": weights, "head": head, "unfreeze": unfreeze,
+        "augment": augment, "precision": precision, "epochs": epochs, "learning_rate": learning_rate,
+        "batch_size": batch_size, "seed": seed,
     }  # fmt: skip
-    run = training.train(Stage.of(stage), given, config)
-    print(f"test accuracy  {run.accuracy:.1%}")
-    print(f"report         {shown(run.report)}")
-    print(f"archive        {shown(run.archive)}")
-    say("Next: ./inv apply")
+    job = {
+        "instance_type": instance_type, "instances": instances, "spot": spot, "checkpoints": checkpoints,
+        "max_runtime": max_runtime, "max_wait": max_wait, "name": name,
+    }  # fmt: skip
+    where = remote.place(on, job, processes=processes, resume=resume)
+    chosen = Stage.of(stage)
+    if where.is_here:
+        run = training.train(chosen, given, config, resume=resume, processes=where.processes, say=say)
+    else:
+        run = remote.train(chosen, where, given, config, say)
+    show_run(run)
+
+
+@kennel_task(
+    help=STAGE | DATA | TRAINING | JOB
+    | {
+        "trials": "how many settings to try, in all",
+        "search": "what to search, such as learning_rate,head,unfreeze; all; the cheap ones when left out",
+        "space": "a JSON file with the ranges to search",
+        "study": "its name; by default one that belongs to the data, the space and the fixed settings",
+        "then-train": "train with the winner at once",
+        "parallel": "trials of a SageMaker job at a time",
+    }
+)  # fmt: skip
+def tune(
+    context: Context,
+    stage: str | None = None,
+    data: str | None = None,
+    trials: int = 20,
+    search: str | None = None,
+    space: str | None = None,
+    study: str | None = None,
+    then_train: bool = False,
+    backbone: str | None = None,
+    weights: str | None = None,
+    head: str | None = None,
+    unfreeze: str | None = None,
+    augment: str | None = None,
+    precision: str | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    config: str | None = None,
+    processes: int | None = None,
+    on: str = "local",
+    parallel: int | None = None,
+    instance_type: str | None = None,
+    instances: int | None = None,
+    spot: bool = False,
+    checkpoints: str | None = None,
+    max_runtime: int | None = None,
+    max_wait: int | None = None,
+    name: str | None = None,
+) -> None:
+    """Search for the best settings, and leave a configuration that `train` takes."""
+    given = {
+        "data": data, "backbone": backbone, "weights": weights, "head": head, "unfreeze": unfreeze,
+        "augment": augment, "precision": precision, "epochs": epochs, "learning_rate": learning_rate,
+        "batch_size": batch_size, "seed": seed,
+    }  # fmt: skip
+    job = {
+        "instance_type": instance_type, "instances": instances, "spot": spot, "checkpoints": checkpoints,
+        "max_runtime": max_runtime, "max_wait": max_wait, "name": name,
+    }  # fmt: skip
+    where = remote.place(on, job, processes=processes)
+    chosen = Stage.of(stage)
+    if where.is_here:
+        if parallel is not None:
+            raise KennelError("--parallel is for SageMaker jobs.", parallel, "Leave it out.")
+        found = tuning.tune(
+            chosen, given, config, trials=trials, search=search, space_file=space, study=study, say=say
+        )
+    else:
+        if study is not None:
+            raise KennelError("A job is its own study.", study, "Use --name.")
+        found = remote.tune(
+            chosen, where, given, config, say,
+            trials=trials, parallel=remote.integer("parallel", parallel or 2), search=search, space=space,
+        )  # fmt: skip
+    show_tuned(found)
+    if then_train:
+        step("train with the winner")
+        winner = str(found.config_file)
+        if where.is_here:
+            run = training.train(chosen, {}, winner, processes=where.processes, say=say)
+        else:
+            run = remote.train(chosen, where, {}, winner, say)
+        show_run(run)
+
+
+@kennel_task(
+    help=STAGE
+    | {
+        "attach": "follow the job of this name to its end, and fetch what it leaves",
+        "stop": "end the job of this name; its checkpoints stay",
+        "json": "as JSON",
+    }
+)
+def jobs(
+    context: Context,
+    stage: str | None = None,
+    attach: str | None = None,
+    stop: str | None = None,
+    json: bool = False,
+) -> None:
+    """List the jobs of a stage, follow one, or stop one."""
+    chosen = Stage.of(stage)
+    if attach is not None and stop is not None:
+        raise KennelError("--attach and --stop exclude each other.", None, "Choose one.")
+    if attach is not None:
+        found = remote.attach(chosen, attach, say)
+        if isinstance(found, training.Run):
+            show_run(found)
+        else:
+            show_tuned(found)
+    elif stop is not None:
+        remote.stop(chosen, stop, say)
+        say(f"Told {stop} to stop.")
+    else:
+        listed = remote.list_jobs(chosen, say)
+        if json:
+            print_json([vars(job) | {"created": job.created.isoformat()} for job in listed])
+        elif not listed:
+            print(f"No job has run in the stage {chosen.name}.")
+        for job in [] if json else listed:
+            print(f"{job.created:%Y-%m-%d %H:%M}  {job.kind:8}  {job.status:11}  {job.name}")
 
 
 @kennel_task(
@@ -320,6 +473,22 @@ def show_cloud() -> None:
     print("docs/embedded-cloud.md says what it executes, what it only accepts, what it refuses")
 
 
+def show_run(run: training.Run) -> None:
+    print(f"test accuracy  {run.accuracy:.1%}")
+    if cost := run.precision_cost:
+        print(f"features       {cost}")
+    print(f"report         {shown(run.report)}")
+    print(f"archive        {shown(run.archive)}")
+    say("Next: ./inv apply")
+
+
+def show_tuned(found: Tuned) -> None:
+    print(f"best loss      {found.best_loss:.4f}, of the validation split")
+    print(f"settings       {shown(found.config_file)}")
+    print(f"report         {shown(found.report)}")
+    say(f"Next: ./inv train --config {shown(found.config_file)}")
+
+
 def print_report(report: Report) -> None:
     for name, value in report.lines:
         print(f"{name:14} {value}")
@@ -337,5 +506,7 @@ def confirm(question: str) -> None:
         raise Exit("Nothing was changed.", code=1)
 
 
-namespace = Collection(up, train, evaluate, plan, apply, predict, status, destroy, doctor, test, check, docs)
+namespace = Collection(
+    up, train, tune, jobs, evaluate, plan, apply, predict, status, destroy, doctor, test, check, docs
+)  # fmt: skip
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,18 +27,19 @@ from tqdm import tqdm
 
 from ml import artifact, golden
 from ml.config import TrainConfig
-from ml.data import SPLITS, Dataset, Sample, Split, load_dataset
+from ml.data import Dataset, Split, load_dataset
 from ml.data.files import sweep
+from ml.distributed import SINGLE, Group
 from ml.errors import KennelError
 from ml.evaluate import Evaluation, evaluate, softmax
 from ml.feature_cache import FeatureCache
-from ml.features import extract
-from ml.head import TrainedHead, head_spec, predict, train_head
+from ml.fit import Fitted, Material, choose_device, fit, labels_of, logits_of
+from ml.head import EpochRow, head_spec, predict
 from ml.report import Mistake, ReportInput, write_report
 from ml.serving.engine import Engine
 from ml.serving.errors import ModelError
 from ml.serving.images import decode
-from ml.serving.network import Network, NetworkSpec
+from ml.serving.network import NetworkSpec
 from ml.weights import load_backbone
 
 _BATCH = 16  # images at a time through an engine
@@ -54,47 +55,77 @@ class RunResult:
     sha256: str  # of the archive
     evaluation: Evaluation  # on the test split
     manifest: dict[str, Any]
+    precision: PrecisionCost
 
 
-def train(config: TrainConfig, *, runs_dir: Path, work_dir: Path, progress: bool = True) -> RunResult:
-    """Trains, tests and packs; `runs_dir`/<id> is there when all of it has worked, and else not at all."""
-    clock = _Clock(show=progress)
+@dataclass(frozen=True)
+class PrecisionCost:
+    """What it costs to have computed features in less than f32: test photos through the same head, both ways."""
+
+    precision: str  # of the features that the head was trained on
+    accuracy: float | None = None  # on test features in that precision; None where that is f32
+    accuracy_f32: float | None = None
+
+    @property
+    def points(self) -> float:
+        """Percentage points that f32 is better."""
+        return 100 * ((self.accuracy_f32 or 0.0) - (self.accuracy or 0.0))
+
+
+def train(
+    config: TrainConfig,
+    *,
+    runs_dir: Path,
+    work_dir: Path,
+    checkpoints: Path | None = None,
+    resume: bool = False,
+    group: Group = SINGLE,
+    on_epoch: Callable[[EpochRow], None] | None = None,
+    progress: bool = True,
+) -> RunResult | None:
+    """Trains, tests and packs; `runs_dir`/<id> is there when all of it has worked, and else not at all.
+
+    In a group all ranks call it; rank 0 alone writes the run, the others get None.
+    """
+    choose_device(config.device)
+    clock = _Clock(show=progress and group.is_main)
     with clock.step("backbone"):
         backbone = load_backbone(config.backbone, config.weights)
     with clock.step("data"):
-        dataset = load_dataset(config.data, seed=config.seed, work_dir=work_dir, progress=progress)
+        dataset = load_together(config, work_dir, group, progress=progress)
+    material = Material(
+        dataset,
+        backbone,
+        cache=FeatureCache(work_dir / "cache" / "features", limit=int(config.cache_limit_gib * 2**30)),
+        precision=config.precision if config.frozen else "auto",
+        seed=config.seed,
+        group=group,
+        progress=progress,
+    )
     with clock.step("features"):
-        cache = FeatureCache(work_dir / "cache" / "features", limit=int(config.cache_limit_gib * 2**30))
-        rows = extract(
-            [sample for split in SPLITS for sample in dataset.split(split)],
-            backbone,
-            cache=cache,
-            progress=progress,
-        )
-        edges = np.cumsum([len(dataset.split(split)) for split in SPLITS])[:-1]
-        features = dict(zip(SPLITS, np.split(rows, edges), strict=True))
-        labels = {split: _labels(dataset.split(split)) for split in SPLITS}
-    with clock.step("head"):
-        num_classes = len(dataset.classes)
-        head = train_head(
-            (features["train"], labels["train"]),
-            (features["valid"], labels["valid"]),
-            num_classes=num_classes,
-            config=config,
-            classifier=backbone.classifier,
-        )
-        config = dataclasses.replace(config, weight_decay=head.weight_decay)
-        network = Network(backbone.module, head.module).eval()
+        material.features("train", augment=config.augment, views=config.extra_views)
+        material.features("valid")
+    with clock.step("head" if config.frozen else "fine-tuning"):
+        fitted = fit(config, material, checkpoints=checkpoints, resume=resume, on_epoch=on_epoch)
     with clock.step("evaluation"):
-        logits = predict(head.module, features["test"])
-        evaluation = evaluate(logits, labels["test"], dataset.classes)
-        chosen = golden.choose(
-            dataset.valid, predict(head.module, features["valid"]), network, backbone.preprocessing
+        logits = logits_of(fitted, material, "test")
+        cost = _cost(fitted, material, logits)
+        # Only to choose the golden image, which is asked again: the features at hand are good enough.
+        valid_logits = (
+            predict(fitted.head, material.features("valid"))
+            if fitted.backbone is backbone
+            else logits_of(fitted, material, "valid")
         )
+    if not group.is_main:
+        return None
+    evaluation = evaluate(logits, material.labels("test"), dataset.classes)
+    network = fitted.network
+    chosen = golden.choose(dataset.valid, valid_logits, network, backbone.preprocessing)
+    config = dataclasses.replace(config, weight_decay=fitted.weight_decay, epochs=config.max_epochs)
     manifest = {
         "format": artifact.FORMAT,
         "classes": list(dataset.classes),
-        "network": NetworkSpec(config.backbone, head_spec(config), num_classes).to_dict(),
+        "network": NetworkSpec(config.backbone, head_spec(config), len(dataset.classes)).to_dict(),
         "preprocessing": backbone.preprocessing.to_dict(),
         "engine": {"precision": "f32"},
         "golden": chosen.to_dict(),
@@ -117,21 +148,53 @@ def train(config: TrainConfig, *, runs_dir: Path, work_dir: Path, progress: bool
                 "Handwritten digits" if config.data is None else config.data.rstrip("/").rpartition("/")[2]
             )
             title = f"{subject}, run {run_dir.name}"
-            _write_report(folder / "report.html", title, config, dataset, head, logits, evaluation)
+            _write_report(folder / "report.html", title, config, dataset, fitted, logits, evaluation)
         _write_json(
             folder / "metrics.json",
             {
                 "seed": config.seed,
-                "best_epoch": head.best_epoch,
-                "class_weights": head.class_weights,
-                "history": head.history,
+                "best_epoch": fitted.best_epoch,
+                "class_weights": fitted.class_weights,
+                "history": fitted.history,
                 "evaluation": evaluation.to_dict(),
+                "features": dataclasses.asdict(cost),
+                "processes": group.world,
                 "archive_sha256": sha256,
                 "seconds": clock.seconds,
             },
         )
     clock.total()
-    return RunResult(run_dir, run_dir / archive.name, sha256, evaluation, manifest)
+    return RunResult(run_dir, run_dir / archive.name, sha256, evaluation, manifest, cost)
+
+
+def load_together(config: TrainConfig, work_dir: Path, group: Group, *, progress: bool) -> Dataset:
+    """The data set, the same in every rank; on each machine one rank downloads and unpacks."""
+    if group.local_rank > 0:
+        group.barrier()
+    dataset = load_dataset(
+        config.data, seed=config.seed, work_dir=work_dir, progress=progress and group.is_main
+    )
+    if group.local_rank == 0:
+        group.barrier()
+    if len(digests := set(group.gather(dataset.digest))) > 1:
+        raise KennelError(
+            "All machines must see the same photos",
+            f"{len(digests)} different data sets on {group.world} processes",
+            "name data that all of them can read, such as an s3:// prefix",
+        )
+    return dataset
+
+
+def _cost(fitted: Fitted, material: Material, logits: NDArray[np.float32]) -> PrecisionCost:
+    if fitted.backbone is not material.backbone or material.precision == "f32":
+        return PrecisionCost("f32")
+    labels = material.labels("test")
+    fast = predict(fitted.head, material.features("test"))
+    return PrecisionCost(
+        material.precision,
+        float((fast.argmax(1) == labels).mean()),
+        float((logits.argmax(1) == labels).mean()),
+    )
 
 
 def evaluate_artifact(
@@ -166,7 +229,7 @@ def evaluate_artifact(
                 images = list(pool.map(lambda sample: decode(sample.path.read_bytes()), batch))
                 logits.append(engine.classify(images))
                 bar.update(len(batch))
-        return evaluate(np.concatenate(logits), _labels(samples), dataset.classes)
+        return evaluate(np.concatenate(logits), labels_of(samples), dataset.classes)
 
 
 def code_state(root: Path = _ROOT) -> dict[str, str | bool | None]:
@@ -209,10 +272,6 @@ def _run_folder(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _labels(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    return np.array([sample.label for sample in samples], dtype=np.int64)
-
-
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
 
@@ -222,7 +281,7 @@ def _write_report(
     title: str,
     config: TrainConfig,
     dataset: Dataset,
-    head: TrainedHead,
+    fitted: Fitted,
     logits: NDArray[np.float32],
     evaluation: Evaluation,
 ) -> None:
@@ -240,7 +299,7 @@ def _write_report(
             title=title,
             classes=dataset.classes,
             evaluation=evaluation,
-            history=head.history,
+            history=fitted.history,
             mistakes=sorted(mistakes, key=lambda mistake: -mistake.probability),
             counts=dataset.counts,
             config=config.to_dict(),

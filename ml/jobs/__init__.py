@@ -1,1 +1,1 @@
-"""Training as a process that others start: torchrun, a SageMaker container, an EC2 instance."""
+"""Training as a job: the process that torchrun starts, and the container around it."""

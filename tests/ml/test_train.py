@@ -183,7 +183,7 @@ def test_bad_data_stops_a_run_before_the_backbone_sees_an_image(
 ) -> None:
     for photo in Path(str(config.data)).glob("train/cat/*"):
         photo.unlink()
-    monkeypatch.setattr(training, "extract", None)
+    monkeypatch.setattr("ml.fit.extract", None)
     with pytest.raises(DatasetError):
         go(config, tmp_path)
     assert not (tmp_path / "runs").exists()
