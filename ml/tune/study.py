@@ -320,15 +320,16 @@ def _belongs(folder: Path, identity: dict[str, Any]) -> None:
         ) from error
     if known == identity:
         return
-    parts = [name for name in identity if known.get(name) != identity[name]]
-    if "settings" in parts:
-        before, now = known["settings"], identity["settings"]
-        changed = [name for name in now if before.get(name) != now[name]]
-        told = ", ".join(f"{name}={now[name]}, before {before.get(name)}" for name in changed)
-        parts = [part for part in parts if part != "settings"] + [told]
+    parts = [name for name in identity if name != "settings" and known.get(name) != identity[name]]
+    before, now = known["settings"], identity["settings"]
+    parts += [
+        f"{name}={now[name]}, before {before[name]}"
+        for name in now
+        if name in before and before[name] != now[name]
+    ]
     raise StudyError(
         f"The study {folder.name} goes on with the data, backbone, search space and settings that it began with",
-        f"another {', '.join(parts)}",
+        f"another {' and another '.join(parts)}",
         f"leave --study out or name another one; or delete {folder} to begin it again",
     )
 
