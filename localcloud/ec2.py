@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any, cast
 
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2 import urls
 from moto.ec2.models import instances, security_groups
 from moto.ec2.models.security_groups import SecurityGroupRule
@@ -41,7 +41,7 @@ class Rule(SecurityGroupRule):
 
 
 class Ec2(EC2Response):
-    """moto answers with the state that such a call usually leads to."""
+    """Answers with the states that there are; moto's are those that such a call usually leads to."""
 
     def start_instances(self) -> ActionResult:
         return self._with_states(super().start_instances(), "StartingInstances")
@@ -51,6 +51,20 @@ class Ec2(EC2Response):
 
     def terminate_instances(self) -> ActionResult:
         return self._with_states(super().terminate_instances(), "TerminatingInstances")
+
+    def modify_instance_attribute(self) -> ActionResult:
+        behavior = self._get_param("InstanceInitiatedShutdownBehavior.Value")
+        if behavior is None:
+            return super().modify_instance_attribute()
+        instance_id = self._get_param("InstanceId")
+        self.ec2_backend.modify_instance_attribute(
+            instance_id, "instance_initiated_shutdown_behavior", behavior
+        )
+        return EmptyResult()
+
+    def _security_grp_instance_attribute_handler(self) -> bool:
+        """moto's takes every attribute that it does not know for an empty list of groups."""
+        return bool(self._get_param("Groups")) and super()._security_grp_instance_attribute_handler()
 
     def _with_states(self, answer: ActionResult, key: str) -> ActionResult:
         for entry in cast(dict[str, Any], answer.result)[key]:

@@ -102,6 +102,25 @@ def test_what_a_state_does_not_permit_is_refused(
     }
 
 
+def test_what_a_machine_does_when_it_shuts_itself_down_can_be_changed_and_changes_nothing_else(
+    client: Client, cloud: CloudInfo, instance: str
+) -> None:
+    ec2 = client("ec2")
+    group = ec2.create_security_group(GroupName="kept", Description="test")["GroupId"]
+    ec2.modify_instance_attribute(InstanceId=instance, Groups=[group])
+    ec2.modify_instance_attribute(
+        InstanceId=instance, InstanceInitiatedShutdownBehavior={"Value": "terminate"}
+    )
+    with pytest.raises(ClientError) as refused:
+        ec2.modify_instance_attribute(InstanceId=instance, EnaSupport={"Value": True})
+    assert refused.value.response["Error"]["Code"] == "NotImplemented"
+    found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    assert [one["GroupId"] for one in found["SecurityGroups"]] == [group]
+    await_state(client, instance, "running")
+    (cloud.log_file.parent / "machines" / instance / "power").write_text("off 0\n")
+    await_state(client, instance, "terminated")
+
+
 def test_a_machine_that_shuts_itself_down_is_stopped_and_says_so(
     client: Client, cloud: CloudInfo, instance: str
 ) -> None:
