@@ -32,6 +32,7 @@ def config(**settings: Any) -> TrainConfig:
         "batch_size": 9,
         "weight_decay": 0.05,
         "precision": "f32",
+        "class_balance": "off",
         "learning_rate": 3e-3,
     }
     return TrainConfig.from_dict({**given, **settings})
