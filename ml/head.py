@@ -30,6 +30,10 @@ Labels = NDArray[np.int64]  # [N]
 EpochRow = dict[str, float]
 
 
+class DivergedError(KennelError):
+    """The settings, and not the data, kept training from ever having a loss that is a number."""
+
+
 @dataclass(frozen=True)
 class TrainedHead:
     module: nn.Module  # takes features as the backbone gives them; their normalization is part of its weights
@@ -60,7 +64,7 @@ def train_head(
     the best one. A linear head starts from what `classifier`, the backbone's own, knows of the classes.
     `on_epoch` is called after each epoch, of every weight decay that is tried; what it raises ends the training.
 
-    Raises `KennelError` where the loss never is a number.
+    Raises `DivergedError` where the loss never is a number.
     """
     decays = WEIGHT_DECAYS if config.weight_decay is None else (config.weight_decay,)
     with _one_thread():
@@ -173,7 +177,7 @@ def _train_head(
         if epoch - best_epoch >= config.patience or not math.isfinite(train_loss):
             break
     if best_epoch == 0:
-        raise KennelError(
+        raise DivergedError(
             "Training must bring a validation loss that is a number",
             f"{history[-1]['valid_loss']} at learning_rate={config.learning_rate:g}",
             "use a lower learning rate",

@@ -28,7 +28,7 @@ from ml.fine_tune.batches import Part, Photos, epoch_parts
 from ml.fine_tune.blocks import learning_mode, parameter_groups, unfreeze
 from ml.fine_tune.checkpoints import Checkpoints
 from ml.fine_tune.schedule import factor
-from ml.head import EpochRow, class_weights
+from ml.head import DivergedError, EpochRow, class_weights
 from ml.precision import resolve_precision
 from ml.serving.network import Network
 from ml.weights import LoadedBackbone
@@ -213,7 +213,7 @@ class _Trainer:
 
     def result(self) -> FineTuned:
         if self._best_epoch == 0:
-            raise KennelError(
+            raise DivergedError(
                 "Training must bring a validation loss that is a number",
                 f"{self.history[-1]['valid_loss']} at learning_rate={self._config.learning_rate:g}",
                 "use a lower learning rate",

@@ -26,7 +26,7 @@ from ml.data import load_dataset
 from ml.errors import KennelError
 from ml.feature_cache import FeatureCache
 from ml.fit import Fitted, Material, choose_device, fit
-from ml.head import EpochRow
+from ml.head import DivergedError, EpochRow
 from ml.report.tuning import TuningReport, write_tuning_report
 from ml.search_space import SearchSpace
 from ml.tune.journal import Journal, alone
@@ -129,6 +129,7 @@ def tune(
                 "search among lower learning rates",
             )
         tuned = Tuned(folder, found, winner, _settings(config, winner.params))
+        _write(tuned.config_file, tuned.config.to_dict())
         write_tuning_report(
             tuned.report,
             TuningReport(
@@ -182,9 +183,6 @@ def _ask(study: optuna.Study, config: TrainConfig, space: SearchSpace, place: in
     study.sampler = optuna.samplers.TPESampler(
         seed=int.from_bytes(digest[:4]), n_startup_trials=STARTUP, multivariate=True
     )
-    study.pruner = optuna.pruners.MedianPruner(
-        n_startup_trials=PRUNED_FROM, n_warmup_steps=max(2, config.max_epochs // 10)
-    )
     if place == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.enqueue_trial(space.start(config))
     return study.ask()
@@ -197,14 +195,16 @@ class _GivenUp(Exception):
 def _try(
     study: optuna.Study, trial: optuna.Trial, settings: TrainConfig, material: Material, shown: Progress
 ) -> None:
-    rows: list[EpochRow] = []
+    study.pruner = optuna.pruners.MedianPruner(
+        n_startup_trials=PRUNED_FROM, n_warmup_steps=max(2, settings.max_epochs // 10)
+    )
 
     def on_epoch(row: EpochRow) -> None:
-        rows.append(row)
         epoch = int(row["epoch"])
         shown.epoch(epoch)
-        # Without a weight decay several are tried, each from the first epoch on: there is no one course to judge.
-        if settings.weight_decay is None or not math.isfinite(row["valid_loss"]):
+        # Of a head without a weight decay several are tried, from the first epoch on: there is no one course to judge.
+        several = settings.frozen and settings.weight_decay is None
+        if several or not math.isfinite(row["valid_loss"]):
             return
         trial.report(row["valid_loss"], epoch)
         if epoch < settings.max_epochs and trial.should_prune():
@@ -218,9 +218,7 @@ def _try(
     except _GivenUp:
         trial.set_user_attr("seconds", time.monotonic() - start)
         study.tell(trial, state=TrialState.PRUNED)
-    except KennelError as error:
-        if not rows or any(math.isfinite(row["valid_loss"]) for row in rows):
-            raise  # it is not about the settings
+    except DivergedError as error:
         trial.set_user_attr("seconds", time.monotonic() - start)
         trial.set_user_attr(_FAILURE, f"{error.rule}: {error.received}")
         study.tell(trial, state=TrialState.FAIL)
@@ -329,7 +327,7 @@ def _belongs(folder: Path, identity: dict[str, Any]) -> None:
     ]
     raise StudyError(
         f"The study {folder.name} goes on with the data, backbone, search space and settings that it began with",
-        f"another {' and another '.join(parts)}",
+        f"another {' and another '.join(parts or ['version'])}",
         f"leave --study out or name another one; or delete {folder} to begin it again",
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from ml import fit as fitting
@@ -337,6 +338,16 @@ def test_unfrozen_trials_are_fine_tuned(config: TrainConfig, tmp_path: Path) -> 
     assert told(again) == told(tuned)
 
 
+def test_an_unfrozen_trial_can_be_given_up_too(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number == 1)
+    space = SearchSpace.from_dict({"unfreeze": ["last:1"], "learning_rate": [1e-3]})
+    tuned = tune(dataclasses.replace(config, epochs=2), space, trials=2, work_dir=tmp_path, progress=False)
+    assert [trial.state for trial in tuned.trials] == ["complete", "pruned"]
+    assert [len(trial.history) for trial in tuned.trials] == [2, 1]
+
+
 def test_progress_is_a_line_for_each_better_trial_within_80_columns(
     config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -376,8 +387,6 @@ def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
 
 
 def test_the_journal_is_one_that_optunas_own_tools_read(config: TrainConfig, tmp_path: Path) -> None:
-    import optuna
-
     tuned = run(config, tmp_path, 3)
     backend = optuna.storages.journal.JournalFileBackend(str(tuned.folder / "journal.log"))
     study = optuna.load_study(study_name="study", storage=optuna.storages.JournalStorage(backend))
