@@ -33,7 +33,7 @@ def upload(folders: list[Path], target: Location, *, compressed: bool, work: Pat
             target.below(name).upload(path)
         return Location(target.account_id, target.bucket, target.key + "/")
     archive = work / f"{target.key.rpartition('/')[2]}.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:  # weights do not get smaller with more effort
         for name, path in found.items():
             tar.add(path.resolve(), name, recursive=False)
     there = Location(target.account_id, target.bucket, target.key + ".tar.gz")
