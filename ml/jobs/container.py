@@ -8,6 +8,7 @@ reason in output/failure.
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import os
 import re
@@ -178,10 +179,18 @@ def main() -> None:
         if place.rank == 0:
             deliver(spec, base)
     except KennelError as error:
-        failure = base / "output" / "failure"
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(str(error)[:_MAX_FAILURE], "utf-8")
+        _tell(base, str(error))
         sys.exit(f"error: {error}")
+    except Exception as error:
+        _tell(base, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _tell(base: Path, failure: str) -> None:
+    """Leave the reason where SageMaker looks for it."""
+    path = base / "output" / "failure"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(failure[:_MAX_FAILURE], "utf-8")
 
 
 def _failure(spec: Spec, code: int, last_lines: collections.deque[str]) -> KennelError:
@@ -239,7 +248,7 @@ def _resolve(host: str) -> None:
 
 def _only_file(folder: Path) -> Path | None:
     """The one file that a channel consists of: an archive of photos, weights."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    files = list(itertools.islice((path for path in folder.rglob("*") if path.is_file()), 2))
     is_one = len(files) == 1 and (is_archive(files[0]) or files[0].suffix in (".safetensors", ".pth", ".pt"))
     return files[0] if is_one else None
 

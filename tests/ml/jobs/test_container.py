@@ -192,6 +192,14 @@ def test_a_failure_is_told_with_rule_value_and_remedy(tmp_path: Path) -> None:
     assert "Remedy: " in failure
 
 
+def test_a_failure_of_the_container_itself_is_told_too(tmp_path: Path) -> None:
+    base = lay_out(tmp_path)
+    (base / "work").write_text("a file where there must be a folder")
+    process = run(base)
+    assert "FileExistsError" in process.communicate(timeout=60)[1]
+    assert (tmp_path / "output" / "failure").read_text().startswith("FileExistsError: ")
+
+
 def worker(folder: Path, text: str) -> str:
     """A folder in which `ml.jobs.worker` is replaced, to be put first on the path of the workers alone."""
     script = folder / "python"
