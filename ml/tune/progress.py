@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ from ml.search_space import SearchSpace
 from ml.tune.trials import TuningTrial
 
 _WIDTH = 79
+_OFTEN = 0.2  # seconds between two pictures of the epochs
 
 
 class Progress:
@@ -23,6 +25,7 @@ class Progress:
         self._gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= _WIDTH else " "
         self._show = show
         self._best = best
+        self._drawn = time.monotonic()
         self._bar = tqdm(
             total=trials,
             initial=min(done, trials),
@@ -30,7 +33,7 @@ class Progress:
             file=sys.stderr,
             ncols=_WIDTH,
             disable=None if show else True,
-            bar_format="{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}]{postfix}",
+            bar_format="{desc} {bar:20} {n_fmt}/{total_fmt} [{elapsed}]{postfix}",
         )
         self._post()
         if done < trials:
@@ -44,11 +47,14 @@ class Progress:
 
     def epoch(self, epoch: int) -> None:
         self._post(f"epoch {epoch}")
+        if time.monotonic() - self._drawn > _OFTEN:
+            self._bar.refresh()
+            self._drawn = time.monotonic()
 
     def finished(self, trial: TuningTrial, best: TuningTrial | None) -> None:
         self._best = best
-        self._bar.update()
         self._post()
+        self._bar.update()
         if trial is best:
             self._line(f"{trial.number}", f"{trial.value:.4f}", trial.params)
 

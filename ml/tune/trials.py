@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -60,9 +59,7 @@ def importances(trials: Iterable[TuningTrial], space: SearchSpace) -> dict[str, 
             for trial in done
         ]
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        shares = optuna.importance.get_param_importances(
-            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0), params=varied
-        )
+    shares = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0), params=varied
+    )
     return {**shares, **{name: 0.0 for name in space.parameters if name not in shares}}
