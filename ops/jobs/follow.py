@@ -238,12 +238,13 @@ def watch(view: View, interval: float) -> dict[str, Any]:
     why = description.get("FailureReason") or description.get("SecondaryStatus") or status
     words = view.last_words()
     log = f"\nThe end of its log:\n{words}" if words else ""
-    raise JobError(f"The job {view.name} completes.", f"{status}: {why}{log}", _remedy(why))
+    raise JobError(f"The job {view.name} completes.", f"{status}: {why}{log}", _remedy(why, description))
 
 
-def _remedy(why: str) -> str:
+def _remedy(why: str, description: dict[str, Any]) -> str:
     if "MaxRuntime" in why or "MaxWait" in why:
-        return "Give it more time. With checkpoints, a job with the same --checkpoints location goes on from them."
+        kept = description.get("CheckpointConfig", {}).get("S3Uri")
+        return "Give it more time" + (f"; --checkpoints {kept} goes on from where it was." if kept else ".")
     if "CapacityError" in why:
         return "Try again later, in another region, or with another instance type."
     return "Correct what it names, and start again."

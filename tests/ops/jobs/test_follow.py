@@ -178,8 +178,9 @@ def test_a_failure_is_told_with_its_reason_and_the_end_of_the_log(run: Any, stag
 
 
 def test_a_job_out_of_time_is_told_to_go_on_from_its_checkpoints(run: Any) -> None:
-    with pytest.raises(JobError, match=r"MaxRuntimeExceeded[\s\S]*more time.*--checkpoints"):
-        run(SageMaker(state("Stopped", "Training", "MaxRuntimeExceeded")), [])
+    kept = {"CheckpointConfig": {"S3Uri": "s3://kept/here/"}}
+    with pytest.raises(JobError, match=r"MaxRuntimeExceeded[\s\S]*more time; --checkpoints s3://kept/here/"):
+        run(SageMaker(state("Stopped", "Training", "MaxRuntimeExceeded", **kept)), [])
 
 
 def test_no_job_of_the_name_is_told(run: Any) -> None:
