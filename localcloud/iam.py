@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from itertools import product
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.iam import urls
 from moto.iam.access_control import PermissionResult
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import IAMBackend, iam_backends
 from moto.iam.responses import IamResponse
@@ -83,7 +85,23 @@ def _policies_of(backend: IAMBackend, arn: str) -> tuple[list[str], str | None]:
     else:
         raise NotFoundException(f"{arn} is neither a role nor a user.")
     documents = inline + [_default_document(policy) for policy in attached]
-    return documents, _default_document(backend.get_policy(boundary)) if boundary else None
+    return documents, _document_of(backend, boundary) if boundary else None
+
+
+def _document_of(backend: IAMBackend, arn: str) -> str:
+    name = arn.rpartition("/")[2]
+    if arn.startswith(f"arn:{backend.partition}:iam::aws:policy/") and arn not in backend.managed_policies:
+        return _aws_document(name)
+    return _default_document(backend.get_policy(arn))
+
+
+@cache
+def _aws_document(name: str) -> str:
+    """AWS's own policies: moto has them at hand, and knows them only when it is told to load all thousand."""
+    known = json.loads(aws_managed_policies_data)
+    if name not in known:
+        raise NotFoundException(f"Policy {name} not found")
+    return json.dumps(known[name]["Document"])
 
 
 def _default_document(policy: Any) -> str:

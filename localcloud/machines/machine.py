@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
+from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 
 from localcloud import iam
@@ -193,7 +194,10 @@ class Machine(Instance):
             return False
         backend = iam_backends[self.owner_id][self.ec2_backend.partition]
         roles = next((p.roles for p in backend.instance_profiles.values() if p.arn == profile["Arn"]), [])
-        return any(iam.allows(role, action, resource) for role in roles)
+        try:
+            return any(iam.allows(role, action, resource) for role in roles)
+        except NotFoundException:  # the role, or its boundary, has been deleted
+            return False
 
     @property
     def arn(self) -> str:

@@ -346,6 +346,18 @@ def test_a_machine_that_may_not_register_is_never_online(
     client("ec2").terminate_instances(InstanceIds=[instance])
 
 
+@pytest.mark.parametrize(("boundary", "online"), [("PowerUserAccess", True), ("AmazonS3FullAccess", False)])
+def test_a_boundary_of_awss_own_bounds_the_machines_role(client: Client, boundary: str, online: bool) -> None:
+    instance = launch(client, f"bounded-{online}", REGISTER, CONTROL)
+    client("iam").put_role_permissions_boundary(
+        RoleName=f"bounded-{online}", PermissionsBoundary=f"arn:aws:iam::aws:policy/{boundary}"
+    )
+    poll(lambda: state(client, instance) == "running")
+    time.sleep(1)
+    assert (ping(client, instance) == "Online") == online
+    client("ec2").terminate_instances(InstanceIds=[instance])
+
+
 def test_a_machine_without_a_control_channel_never_gets_its_command(client: Client) -> None:
     instance = launch(client, "deaf", REGISTER)
     await_online(client, instance)
