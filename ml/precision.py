@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib.util
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ml import ir
 from ml.errors import KennelError
 from ml.weights import LoadedBackbone
 
@@ -18,6 +18,8 @@ Precision = Literal["f32", "bf16", "int8"]
 
 # Instructions of the processor, any of which makes a precision fast.
 _FAST = {"bf16": {"avx512_bf16", "amx_bf16"}, "int8": {"avx512_vnni", "avx_vnni", "amx_int8"}}
+
+_QUANTIZERS = ("openvino", "nncf")
 
 # Quantization is paid back by so many multiplications, in 10^9 over all photos.
 INT8_PAYS = 1500
@@ -28,7 +30,7 @@ def resolve_precision(precision: str, backbone: LoadedBackbone, photos: int) -> 
     if precision == "auto":
         if torch.cuda.is_available():
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "f32"
-        if _fast("int8") and ir.available() and photos * giga_macs(backbone) >= INT8_PAYS:
+        if _fast("int8") and _can_quantize() and photos * giga_macs(backbone) >= INT8_PAYS:
             return "int8"
         return "bf16" if _fast("bf16") else "f32"
     if precision not in get_args(Precision):
@@ -40,6 +42,10 @@ def resolve_precision(precision: str, backbone: LoadedBackbone, photos: int) -> 
             "bf16 needs a processor that computes in it", "one that does not", "use precision=auto or f32"
         )
     return cast(Precision, precision)
+
+
+def _can_quantize() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in _QUANTIZERS)
 
 
 def giga_macs(backbone: LoadedBackbone) -> float:

@@ -106,3 +106,12 @@ def test_what_another_process_is_writing_is_not_evicted_and_what_a_dead_one_left
     os.utime(stale, (1, 1))
     FeatureCache(cache.folder, limit=0).evict()
     assert shards(cache) == [fresh]
+
+
+def test_a_graph_is_read_back_and_a_damaged_one_thrown_away(cache: FeatureCache) -> None:
+    assert cache.read_graph("graph") is None
+    cache.write_graph("graph", (b"<xml/>", bytes(range(256))))
+    assert cache.read_graph("graph") == (b"<xml/>", bytes(range(256)))
+    flip_a_bit(shards(cache)[0])
+    assert cache.read_graph("graph") is None
+    assert shards(cache) == []

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from ml import features
+from ml import augment, extractors, features
 from ml.data import Sample
 from ml.decoding import Frame, Key
+from ml.distributed import Group
 from ml.errors import KennelError
 from ml.extractors import OpenVinoExtractor, TorchExtractor
 from ml.feature_cache import FeatureCache
@@ -82,6 +88,159 @@ def test_no_bit_depends_on_the_images_around(
         assert np.array_equal(
             extract([samples[index]], backbone, cache=alone, progress=False)[0], together[index]
         )
+
+
+def bf16_or_skip() -> None:
+    try:
+        features.resolve_precision("bf16", None, 1)
+    except KennelError as error:
+        pytest.skip(error.rule)
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_no_bit_depends_on_the_number_of_cores(
+    samples: list[Sample], backbone: LoadedBackbone, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    if precision == "bf16":
+        bf16_or_skip()
+    rows = []
+    for cores in (1, 3):
+        monkeypatch.setattr(extractors, "cpu_count", lambda cores=cores: cores)
+        rows.append(extract(samples[::cores], backbone, cache=None, precision=precision, progress=False))
+    assert np.array_equal(rows[0][::3], rows[1])
+
+
+@pytest.mark.parametrize("extractor", [OpenVinoExtractor, TorchExtractor])
+def test_bf16_is_close_to_f32_and_not_the_same(
+    samples: list[Sample],
+    backbone: LoadedBackbone,
+    cache: FeatureCache,
+    monkeypatch: pytest.MonkeyPatch,
+    extractor: type,
+) -> None:
+    bf16_or_skip()
+    monkeypatch.setattr(features, "extractor_type", lambda: extractor)
+    plain, short = (
+        extract(samples, backbone, cache=cache, precision=precision, progress=False)
+        for precision in ("f32", "bf16")
+    )
+    assert short.dtype == np.float32
+    assert not np.array_equal(plain, short)
+    similarity = (plain * short).sum(1) / np.linalg.norm(plain, axis=1) / np.linalg.norm(short, axis=1)
+    assert similarity.min() > 0.99
+
+
+def test_pytorch_says_that_it_has_no_int8(
+    samples: list[Sample], backbone: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "extractor_type", lambda: TorchExtractor)
+    with pytest.raises(KennelError) as caught:
+        extract(samples, backbone, cache=None, precision="int8", calibration=samples, progress=False)
+    assert caught.value.rule == "int8 features are computed by OpenVINO, on a processor"
+
+
+def test_views_follow_the_plain_photo_and_each_is_computed_once(
+    samples: list[Sample], backbone: LoadedBackbone, cache: FeatureCache, passed: list[Key]
+) -> None:
+    plain = extract(samples, backbone, cache=cache, progress=False)
+    two, three = (
+        extract(samples, backbone, cache=cache, views=views, augment="light", seed=1, progress=False)
+        for views in (2, 3)
+    )
+    assert three.shape == (len(samples), 4, backbone.width)
+    assert np.array_equal(three[:, 0], plain)
+    assert np.array_equal(three[:, :3], two)
+    assert len(np.unique(three.reshape(-1, backbone.width), axis=0)) == 4 * len(samples)
+    assert len(passed) == len(set(passed)) == 4 * len(samples)
+
+
+def test_a_view_is_what_augment_makes_of_the_photo(
+    samples: list[Sample], backbone: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodings = []
+    decode = features.images.decode
+    monkeypatch.setattr(features.images, "decode", lambda content: decodings.append(1) or decode(content))
+    rows = extract(samples[:1], backbone, cache=None, views=2, augment="strong", seed=7, progress=False)
+    assert len(decodings) == 1
+    image = decode(samples[0].path.read_bytes())
+    for view in range(3):
+        pixels = augment.pixels(
+            image, backbone.preprocessing, "strong", seed=7, photo=samples[0].sha256, view=view
+        )
+        expected = backbone.module(torch.from_numpy(pixels[None])).numpy()[0]
+        np.testing.assert_allclose(rows[0, view], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_another_seed_or_augmentation_makes_other_views_of_the_same_plain_rows(
+    samples: list[Sample], backbone: LoadedBackbone, cache: FeatureCache, passed: list[Key]
+) -> None:
+    rows = [
+        extract(samples[:2], backbone, cache=cache, views=1, augment=how, seed=seed, progress=False)
+        for how, seed in (("light", 0), ("light", 1), ("strong", 0))
+    ]
+    assert len({each[:, 1].tobytes() for each in rows}) == 3
+    assert len(passed) == 2 + 3 * 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Threads(Group):
+    """Processes that train together, as threads."""
+
+    meeting: threading.Barrier = dataclasses.field(default_factory=lambda: threading.Barrier(1))
+    table: list[Any] = dataclasses.field(default_factory=list)
+
+    def gather(self, value: Any) -> list[Any]:
+        self.table[self.rank] = value
+        self.meeting.wait(60)
+        values = list(self.table)
+        self.meeting.wait(60)
+        return values
+
+
+def in_threads(world: int, work: Any) -> list[Any]:
+    meeting, table = threading.Barrier(world), [None] * world
+    with ThreadPoolExecutor(world) as pool:
+        futures = [
+            pool.submit(work, Threads(rank, world, rank, meeting=meeting, table=table))
+            for rank in range(world)
+        ]
+        return [future.exception() or future.result() for future in futures]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_processes_share_the_work_and_all_get_everything(
+    samples: list[Sample], backbone: LoadedBackbone, tmp_path: Path, passed: list[Key], *, shared: bool
+) -> None:
+    """With one cache for all, and with one each, of which one holds something already."""
+    alone = extract(samples, backbone, cache=None, views=1, augment="light", progress=False)
+    caches = [FeatureCache(tmp_path / ("all" if shared else str(rank)), limit=10**9) for rank in range(3)]
+    extract(samples[:4], backbone, cache=caches[1], progress=False)
+    passed.clear()
+    together = in_threads(
+        3,
+        lambda group: extract(
+            samples,
+            backbone,
+            cache=caches[group.rank],
+            views=1,
+            augment="light",
+            group=group,
+            progress=False,
+        ),
+    )
+    assert all(np.array_equal(rows, alone) for rows in together)
+    assert len(passed) == len(set(passed)) == 2 * len(samples) - 4
+
+
+def test_a_photo_that_one_process_cannot_read_ends_all_of_them(
+    samples: list[Sample], backbone: LoadedBackbone
+) -> None:
+    samples[1].path.unlink()
+    failures = in_threads(
+        2, lambda group: extract(samples, backbone, cache=None, group=group, progress=False)
+    )
+    assert [type(failure) for failure in failures] == [KennelError, KennelError]
+    assert {failure.received for failure in failures} == {f"{samples[1].path}: No such file or directory"}
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
