@@ -62,15 +62,21 @@ def train_head(
 ) -> TrainedHead:
     """Stops when the validation loss has not improved for `config.patience` epochs, and keeps the weights of
     the best one. A linear head starts from what `classifier`, the backbone's own, knows of the classes.
-    `on_epoch` is called after each epoch, of every weight decay that is tried; what it raises ends the training.
+    `on_epoch` is called after each epoch, and what it raises ends the training; where several weight decays are
+    tried, it is called for the epochs of the best of them, once that is known.
 
     Raises `DivergedError` where the loss never is a number.
     """
     decays = WEIGHT_DECAYS if config.weight_decay is None else (config.weight_decay,)
     with _one_thread():
         prior = _prior(classifier, train, num_classes) if config.head == "linear" and classifier else None
-        heads = [_train_head(train, valid, num_classes, config, decay, prior, on_epoch) for decay in decays]
-    return min(heads, key=lambda head: head.best_loss)
+        live = on_epoch if len(decays) == 1 else None
+        heads = [_train_head(train, valid, num_classes, config, decay, prior, live) for decay in decays]
+    best = min(heads, key=lambda head: head.best_loss)
+    if on_epoch is not None and live is None:
+        for row in best.history:
+            on_epoch(row)
+    return best
 
 
 class _Trainee(nn.Module):

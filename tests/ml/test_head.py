@@ -190,3 +190,11 @@ def test_a_loss_that_is_no_number_is_an_error_with_the_learning_rate() -> None:
         train_head(train, valid, num_classes=CLASSES, config=CONFIG)
     assert caught.value.rule == "Training must bring a validation loss that is a number"
     assert caught.value.remedy == "use a lower learning rate"
+
+
+@pytest.mark.parametrize("weight_decay", [None, 1.0])
+def test_each_epoch_of_the_head_that_is_kept_is_told_once(weight_decay: float | None) -> None:
+    told: list[dict[str, float]] = []
+    config = TrainConfig.from_dict({**CONFIG.to_dict(), "weight_decay": weight_decay})
+    head = train_head(clouds(10, 1), clouds(10, 2), num_classes=CLASSES, config=config, on_epoch=told.append)
+    assert tuple(told) == head.history
