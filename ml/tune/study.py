@@ -202,7 +202,7 @@ def _try(
     def on_epoch(row: EpochRow) -> None:
         epoch = int(row["epoch"])
         shown.epoch(epoch)
-        # Of a head without a weight decay several are tried, from the first epoch on: there is no one course to judge.
+        # Where training chooses the weight decay, it has tried them all by the time it tells of an epoch.
         several = settings.frozen and settings.weight_decay is None
         if several or not math.isfinite(row["valid_loss"]):
             return
