@@ -11,6 +11,7 @@ from ml.artifact import unpacked
 from ml.errors import KennelError
 from ops import artifacts, doctor, files, lambda_package, live, plan_summary, recovery, state_bucket
 from ops.artifacts import Model
+from ops.jobs import sagemaker
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
 from ops.progress import Progress
 from ops.stage import Stage
@@ -163,6 +164,7 @@ class Deployment:
         """
         terraform = self.terraform
         outputs = terraform.outputs()
+        sagemaker.stop_all(self.stage, self.say)
         if outputs.get("endpoint_name"):
             live.wait_until_stable(self.stage, outputs["endpoint_name"])
         terraform.forget(DATA_BUCKET)  # it stays as it is, with its policy

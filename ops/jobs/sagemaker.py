@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,7 @@ from ops.stage import Stage
 Say = Callable[[str], None]
 
 _LISTED = 50  # jobs of each kind, the latest
+_STOP_SECONDS = 600  # SageMaker gives a container two minutes, and then stores what it has left
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,27 @@ def stop(stage: Stage, name: str) -> None:
         else:
             return
     raise JobError("A job to stop is running.", f"{name}: {'; '.join(refusals)}", "./inv jobs lists them.")
+
+
+def stop_all(stage: Stage, say: Say) -> None:
+    """Stop the stage's running jobs, and wait until they have: they need their role, and cost money without it, too.
+
+    Raises:
+        JobError: one does not stop.
+    """
+    deadline = time.monotonic() + _STOP_SECONDS
+    told: set[str] = set()
+    while running := [job.name for job in list_jobs(stage) if job.status in ("InProgress", "Stopping")]:
+        if time.monotonic() > deadline:
+            raise JobError(
+                "Jobs stop when they are told to.", ", ".join(running), "Try again in some minutes."
+            )
+        for name in sorted({*running} - told):
+            say(f"Stopping the job {name}, which is still running.")
+            with contextlib.suppress(JobError):  # it is over by now, or stopping already
+                stop(stage, name)
+            told.add(name)
+        time.sleep(1)
 
 
 def _prepare(

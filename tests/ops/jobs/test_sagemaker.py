@@ -170,3 +170,25 @@ def test_the_stages_jobs_are_listed_the_newest_first_and_nobody_elses(
         ("tuning", "kennel-dev-tune"),
         ("training", "kennel-dev-1"),
     ]
+
+
+def test_before_a_destroy_running_jobs_are_stopped_and_waited_for(
+    stage: Any, service: SageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"kennel-dev-1": ["InProgress", "Stopping", "Stopped"], "kennel-dev-3": ["Completed"]}
+
+    def list_jobs(_: Any) -> list[sagemaker.Job]:
+        now = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
+        return [
+            sagemaker.Job("training", name, left.pop(0) if len(left) > 1 else left[0], now)
+            for name, left in states.items()
+        ]
+
+    stopped: list[str] = []
+    monkeypatch.setattr(sagemaker, "list_jobs", list_jobs)
+    monkeypatch.setattr(sagemaker, "stop", lambda _, name: stopped.append(name))
+    monkeypatch.setattr(sagemaker.time, "sleep", lambda _: None)
+    said: list[str] = []
+    sagemaker.stop_all(stage, said.append)
+    assert stopped == ["kennel-dev-1"]
+    assert len(said) == 1
