@@ -214,7 +214,7 @@ def test_sagemaker_is_told_of_logarithms_and_gets_text() -> None:
     ranges = SearchSpace.load("learning_rate,batch_size,unfreeze").to_sagemaker()
     assert ranges == {
         "ContinuousParameterRanges": [
-            {"Name": "learning_rate", "MinValue": "0.0001", "MaxValue": "0.01", "ScalingType": "Logarithmic"}
+            {"Name": "learning_rate", "MinValue": "0.0001", "MaxValue": "0.03", "ScalingType": "Logarithmic"}
         ],
         "CategoricalParameterRanges": [
             {"Name": "batch_size", "Values": ["16", "32", "64", "128"]},
@@ -239,13 +239,13 @@ def test_a_trial_of_another_space_is_refused(texts: dict[str, str]) -> None:
 
 def test_a_value_that_text_rounded_over_the_edge_is_the_edge() -> None:
     space = SearchSpace.load("learning_rate")
-    assert space.from_hyperparameters({"learning_rate": "0.010000000000000002"}) == {"learning_rate": 0.01}
+    assert space.from_hyperparameters({"learning_rate": "0.030000000000000002"}) == {"learning_rate": 0.03}
 
 
 def test_the_space_that_a_study_has_is_the_one_that_is_described() -> None:
     found = optuna_distributions(SearchSpace.load("learning_rate,head"))
     assert found == {
-        "learning_rate": optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True),
+        "learning_rate": optuna.distributions.FloatDistribution(1e-4, 3e-2, log=True),
         "head": optuna.distributions.CategoricalDistribution(("linear", "two-layer")),
     }
 

@@ -83,7 +83,7 @@ def test_a_report_tells_what_was_tried_and_what_is_best() -> None:
         "Trial 30 of 30 is the best",
         "22 complete, 7 given up early, 1 failed",
         "./inv train --config best.json",
-        "0.0001 to 0.01, by its logarithm",
+        "0.0001 to 0.03, by its logarithm",
         "16, 32, 64, 128",
         "chosen in training",
         "functional ANOVA over 22 complete trials",
