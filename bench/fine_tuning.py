@@ -4,7 +4,8 @@
 
 All of them start from the same random weights and train on the same photos (DIR/train/<class>) in the same batches.
 Each is a process of its own; they run in turns, so that a busy machine slows all, and each tells the time of an
-epoch of training after one to warm up: decoding, forward, backward, step. The table has the medians, and the ratio
+epoch of training after one to warm up: decoding, forward, backward, step. On a machine that is busy with other things
+--cpu measures processor time of one thread instead. The table has the medians, and the ratio
 of each round's times. The plain loop is what people write: f32, contiguous tensors, a DataLoader, training mode.
 fastai (Learner, its AdamW, random crops and flips) takes part where --fastai names a Python that can import it, in
 f32: its mixed precision is CUDA's.
@@ -73,8 +74,8 @@ def in_process(name: str, args: argparse.Namespace) -> float:
         "--batch",
         args.batch,
     )
-    settings += ("--cpu",) if args.cpu else ()
-    command = [python, "-W", "ignore", __file__, "--run", name, *settings]
+    flags = ("--cpu",) if args.cpu else ()
+    command = [python, "-W", "ignore", __file__, "--run", name, *settings, *flags]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **({"OMP_NUM_THREADS": "1"} if args.cpu else {})}
     done = subprocess.run(
         [str(each) for each in command],
@@ -214,7 +215,7 @@ def plain(variant: str, args: argparse.Namespace) -> float:
     return seconds[1]
 
 
-def fastai(_: str, args: argparse.Namespace) -> float:
+def fastai(_variant: str, args: argparse.Namespace) -> float:
     import torch
     from fastai.callback.core import Callback  # type: ignore[import-not-found]
     from fastai.data.block import CategoryBlock, DataBlock  # type: ignore[import-not-found]
