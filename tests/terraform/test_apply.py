@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,25 @@ def roles_by_boundary(iam: Any) -> tuple[list[str], list[str]]:
     return found
 
 
+def said_by_the_instance(root: Root, outputs: dict[str, Any], command: str) -> list[str]:
+    """Run a command on the training instance; return what it wrote to its log group, with the rights of its role."""
+    ssm, instance = root.client("ssm"), outputs["training_instance_id"]
+    deadline = time.monotonic() + 30
+    while not ssm.describe_instance_information()["InstanceInformationList"]:
+        assert time.monotonic() < deadline, "the instance is not online"
+        time.sleep(0.1)
+    group = outputs["log_groups"]["training_instance"]
+    sent = ssm.send_command(
+        DocumentName="AWS-RunShellScript", InstanceIds=[instance], Parameters={"commands": [command]},
+        CloudWatchOutputConfig={"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": group},
+    )["Command"]["CommandId"]  # fmt: skip
+    while ssm.list_commands(CommandId=sent)["Commands"][0]["Status"] != "Success":
+        assert time.monotonic() < deadline, ssm.list_commands(CommandId=sent)["Commands"]
+        time.sleep(0.1)
+    events = root.client("logs").filter_log_events(logGroupName=group)["events"]
+    return [event["message"] for event in events]
+
+
 def test_everything_applies_settles_and_goes(root: Root) -> None:
     applied = root.terraform("apply", "-input=false", "-auto-approve")
     assert applied.returncode == 0, applied.stdout + applied.stderr
@@ -120,6 +140,8 @@ def test_everything_applies_settles_and_goes(root: Root) -> None:
     unbounded, bounded = roles_by_boundary(root.client("iam"))
     assert "kennel-local-flow-logs" in bounded
     assert unbounded == []
+
+    assert said_by_the_instance(root, outputs, "echo its role suffices") == ["its role suffices"]
 
     destroyed = root.terraform("destroy", "-input=false", "-auto-approve")
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -21,6 +22,7 @@ from botocore.config import Config
 from localcloud import control
 from ml.config import TrainConfig
 from ml.errors import KennelError
+from ml.train import code_state, train
 from ops.jobs import ec2, request
 from ops.jobs.follow import Detached, JobError
 from ops.jobs.machine import Machine, MachineError
@@ -223,22 +225,25 @@ def config(make_photos: Callable[..., Path]) -> TrainConfig:
 
 
 @pytest.mark.slow
-def test_a_job_trains_and_its_run_comes_back_and_the_instance_is_stopped(
-    stage: Any, outputs: dict[str, Any], config: TrainConfig, tmp_path: Path
+def test_a_job_makes_the_model_that_training_here_makes(
+    stage: Any, outputs: dict[str, Any], config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = dataclasses.replace(config, weight_decay=1.0, seed=5)
+    code = code_state()
+    monkeypatch.setattr("ml.train.code_state", lambda *_: code)  # a commit meanwhile would make another model
     name = run(stage, outputs, config)
-    poll(lambda: state(stage, outputs) == "stopped")
     collected = ec2.collect(stage, outputs, name, tmp_path / "runs")
-    assert collected.archive.is_file()
-    assert "accuracy" in collected.metrics
+    here = train(config, runs_dir=tmp_path / "here", work_dir=tmp_path / "work", progress=False)
+    assert here is not None
+    assert collected.archive.read_bytes() == here.archive.read_bytes()
     assert (collected.run_dir / "report.html").is_file()
-    said = "\n".join(stage.said)
-    assert "epoch" in said
+    assert sum("epoch=" in line for line in stage.said) == 2
     job = ec2.list_jobs(stage, outputs)[0]
     assert (job.kind, job.name, job.status) == ("ec2", name, "Completed")
-    disk = stage.machines / outputs["training_instance_id"] / "opt" / "kennel"
-    assert list((disk / "jobs").iterdir()) == []  # only what the next job can use is kept
-    assert list((disk / "photos" / "objects").iterdir()) != []
+    kept = disk(stage, outputs) / "opt" / "kennel"
+    assert list((kept / "jobs").iterdir()) == []  # only what the next job can use is kept
+    assert list((kept / "photos" / "objects").iterdir()) != []
+    assert list((kept / "work").iterdir()) != []
 
 
 def test_a_stopped_instance_is_started_for_a_job_and_stopped_after_it(
