@@ -75,7 +75,7 @@ Parameter = Range | Choices
 # Named like TrainConfig's fields. Weight decays from 1 to 30 suit a head on features (see ml/head.py), of 0.05 an
 # unfrozen backbone.
 DEFAULTS: Mapping[str, Parameter] = {
-    "learning_rate": Range(1e-4, 1e-2),
+    "learning_rate": Range(1e-4, 3e-2),
     "batch_size": Choices((16, 32, 64, 128)),
     "head": Choices(("linear", "two-layer")),
     "weight_decay": Range(0.01, 50.0),
