@@ -113,7 +113,8 @@ def write(result: Mapping[str, Any], docs: Path) -> None:
     """Put table and conditions between their marks in the page, and the picture beside it."""
     page = docs / PAGE
     text = page.read_text("utf-8")
-    body = f"{BEGIN}\n\n{table(result)}\n\n{conditions(result)}\n\n{END}"
+    image = f"![Photos a second and time of tuning, replaced script and Kennel]({PICTURE})"
+    body = f"{BEGIN}\n\n{table(result)}\n\n{image}\n\n{conditions(result)}\n\n{END}"
     found = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if len(found.findall(text)) != 1:
         raise ValueError(f"{PAGE} must have the marks of the training benchmark once.")

@@ -66,6 +66,7 @@ def test_a_share_holds_every_so_many_photos_of_every_class(make_photos: MakePhot
     assert all(path.resolve().is_relative_to(data) for path in part.rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_the_replaced_script_is_measured_in_both_environments_on_the_same_weights(
     arguments: argparse.Namespace, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_table_and_picture_are_written_into_the_page_and_written_again(tmp_path:
     assert "| replaced, as shipped | 15.0 | 6.0 × | 6 × | 93 min | 311 × | 300 × |" in written
     assert "| timm/net | 90.0% | 95.5% |" in written
     assert "load was 0.5 to 2.2" in written
+    assert f"]({training_report.PICTURE})" in written
     drawn = (tmp_path / training_report.PICTURE).read_text()
     assert drawn.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     assert drawn.count('class="bar"') == 2
