@@ -278,9 +278,9 @@ def test_a_command_goes_down_with_its_machine_and_is_told_of_once_it_is_back(
     client: Client, cloud: CloudInfo, another: str
 ) -> None:
     home = cloud.log_file.parent / "machines" / another / "root"
-    command = send(
-        client, another, "#!/bin/bash\ntrap 'echo told > ~/last' TERM", "sleep 300 & echo $! > ~/pid", "wait"
-    )
+    # Bash runs a trap between two commands: there has to be one after the wait.
+    lines = ("#!/bin/bash\ntrap 'echo told > ~/last' TERM", "sleep 300 & echo $! > ~/pid", "wait", "true")
+    command = send(client, another, *lines)
     pid = int(await_file(home / "pid"))
     client("ec2").stop_instances(InstanceIds=[another])
     poll(lambda: state(client, another) == "stopped")
