@@ -92,7 +92,7 @@ def in_process(name: str, args: argparse.Namespace) -> float:
 
 def measure(name: str, args: argparse.Namespace) -> float:
     """Seconds of the second epoch."""
-    measured: dict[str, Callable[..., float]] = {"kennel": kennel, "plain": plain, "fastai": fastai}
+    measured: dict[str, Callable[..., float]] = {"kennel": kennel, "plain": plain, "fastai": with_fastai}
     kind, _, variant = name.replace(",", "").partition(" ")
     return measured[kind](variant, args)
 
@@ -215,7 +215,8 @@ def plain(variant: str, args: argparse.Namespace) -> float:
     return seconds[1]
 
 
-def fastai(_variant: str, args: argparse.Namespace) -> float:
+def with_fastai(_variant: str, args: argparse.Namespace) -> float:
+    import fastai.callback.progress  # type: ignore[import-not-found]  # noqa: F401  # for no_bar
     import torch
     from fastai.callback.core import Callback  # type: ignore[import-not-found]
     from fastai.data.block import CategoryBlock, DataBlock  # type: ignore[import-not-found]

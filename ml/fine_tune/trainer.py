@@ -109,6 +109,13 @@ def _by_main(group: Group, action: Callable[[], T]) -> T:
     return cast(T, value)
 
 
+def _is_depthwise(module: nn.Module) -> bool:
+    """Whose convolutions a processor trains slower in bf16: EfficientNet-Lite0 takes a third longer than in f32."""
+    return any(
+        isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1 for layer in module.modules()
+    )
+
+
 class _Trainer:
     def __init__(
         self,
@@ -128,7 +135,9 @@ class _Trainer:
         self._device = torch.device("cuda", group.local_rank) if cuda else torch.device("cpu")
         self._largest = LARGEST[self._device.type]
         # For no photos "auto" is never int8, which does not train.
-        self._amp = resolve_precision(config.precision, backbone, photos=0) == "bf16"
+        self._amp = resolve_precision(config.precision, backbone, photos=0) == "bf16" and (
+            cuda or config.precision == "bf16" or not _is_depthwise(backbone.module)
+        )
         self._photos = Photos(backbone.preprocessing, config)
 
         self._network = Network(copy.deepcopy(backbone.module), copy.deepcopy(head))

@@ -290,3 +290,16 @@ def test_a_killed_process_loses_no_more_than_the_epoch_it_was_in(photos: Path, t
     assert results[1].returncode == 0
     (resumed,) = json.loads((tmp_path / "result.json").read_text())
     assert resumed["bits"] == material.bits(tune(material.read_photos(photos)).network)
+
+
+def test_bf16_is_chosen_where_it_is_faster(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml.fine_tune.trainer.resolve_precision", lambda *_, **__: "bf16")
+    losses = {
+        (name, precision): tune(
+            dataset, material.config(precision=precision, epochs=1), backbone=material.backbone(name)
+        ).history[0]["train_loss"]
+        for name in ("timm/test_resnet", "timm/test_efficientnet")
+        for precision in ("auto", "bf16")
+    }
+    assert losses["timm/test_resnet", "auto"] == losses["timm/test_resnet", "bf16"]
+    assert losses["timm/test_efficientnet", "auto"] != losses["timm/test_efficientnet", "bf16"]
