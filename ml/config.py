@@ -113,6 +113,11 @@ class TrainConfig:
             )
 
     @property
+    def subject(self) -> str:
+        """What people call the data."""
+        return "Handwritten digits" if self.data is None else self.data.rstrip("/").rpartition("/")[2]
+
+    @property
     def frozen(self) -> bool:
         return self.unfreeze == "none"
 

@@ -81,9 +81,11 @@ def train(
     resume: bool = False,
     group: Group = SINGLE,
     on_epoch: Callable[[EpochRow], None] | None = None,
+    subject: str | None = None,
     progress: bool = True,
 ) -> RunResult | None:
     """Trains, tests and packs; `runs_dir`/<id> is there when all of it has worked, and else not at all.
+    The report is headed by `subject`; None: by the data's name.
 
     In a group all ranks call it; rank 0 alone writes the run, the others get None.
     """
@@ -144,10 +146,7 @@ def train(
         with clock.step("proof"):
             artifact.verify(archive)
         with clock.step("report"):
-            subject = (
-                "Handwritten digits" if config.data is None else config.data.rstrip("/").rpartition("/")[2]
-            )
-            title = f"{subject}, run {run_dir.name}"
+            title = f"{subject or config.subject}, run {run_dir.name}"
             _write_report(folder / "report.html", title, config, dataset, fitted, logits, evaluation)
         _write_json(
             folder / "metrics.json",

@@ -87,6 +87,7 @@ def read(base: Path, environment: Mapping[str, str]) -> tuple[Spec, Place]:
         checkpoints=checkpoints if has_checkpoints else None,
         resume=has_checkpoints,
         result=base / "result.json",
+        subject=environment.get("TRAINING_JOB_NAME"),
     )
     resources = _json(base, "resourceconfig")
     hosts = tuple(resources["hosts"])

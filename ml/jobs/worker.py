@@ -1,7 +1,8 @@
 """One process of a training run that torchrun starts: `python -m ml.jobs.worker SPEC.json`.
 
 SPEC.json holds config (settings of `TrainConfig`), runs_dir, work_dir, checkpoints (a folder, or null), resume, and
-result: the file that rank 0 writes at the end, with run_dir, archive, sha256 and metrics, or with the error.
+result: the file that rank 0 writes at the end, with run_dir, archive, sha256 and metrics, or with the error. Its subject
+heads the report, and may be null.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Spec:
     checkpoints: Path | None
     resume: bool
     result: Path
+    subject: str | None = None  # what the report is headed by
 
     @classmethod
     def read(cls, path: Path) -> Spec:
@@ -43,6 +45,7 @@ class Spec:
             None if checkpoints is None else Path(checkpoints),
             given["resume"],
             Path(given["result"]),
+            given["subject"],
         )
 
     def write(self, path: Path) -> None:
@@ -53,6 +56,7 @@ class Spec:
             "checkpoints": None if self.checkpoints is None else str(self.checkpoints),
             "resume": self.resume,
             "result": str(self.result),
+            "subject": self.subject,
         }
         path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
@@ -73,6 +77,7 @@ def run(spec: Spec, on_epoch: Callable[[EpochRow], None] | None = None) -> None:
                 resume=spec.resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0",
                 group=group,
                 on_epoch=on_epoch,
+                subject=spec.subject,
             )
     except KennelError as error:
         _write(

@@ -133,7 +133,7 @@ def tune(
         write_tuning_report(
             tuned.report,
             TuningReport(
-                title=f"{_subject(config)}, study {folder.name}",
+                title=f"{config.subject}, study {folder.name}",
                 space=space,
                 trials=found,
                 config=tuned.config.to_dict(),
@@ -300,7 +300,7 @@ def _identity(
 
 def _default_name(config: TrainConfig, identity: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    words = f"{_subject(config)}-{config.backbone.partition('/')[2]}".replace(" ", "-")
+    words = f"{config.subject}-{config.backbone.partition('/')[2]}".replace(" ", "-")
     return f"{re.sub(r'[^A-Za-z0-9._-]', '', words).lstrip('._-')[:48]}-{digest[:8]}"
 
 
@@ -330,10 +330,6 @@ def _belongs(folder: Path, identity: dict[str, Any]) -> None:
         f"another {' and another '.join(parts or ['version'])}",
         f"leave --study out or name another one; or delete {folder} to begin it again",
     )
-
-
-def _subject(config: TrainConfig) -> str:
-    return "Handwritten digits" if config.data is None else config.data.rstrip("/").rpartition("/")[2]
 
 
 def _shown(path: Path) -> str:

@@ -29,6 +29,15 @@ lambda = {
   }
 }
 
+# Nothing boots: the embedded cloud runs the commands that a training sends to it.
+training_instance = {}
+
+# What that instance is reached by, and would install Python from.
+network = {
+  interface_endpoints       = ["ssm", "ssmmessages"]
+  amazon_linux_repositories = true
+}
+
 # The state vanishes with the cloud, and so may the artifacts. Nothing grows old here, and the provider watches new lifecycle
 # rules for a minute.
 artifacts = {
