@@ -15,25 +15,34 @@ from ml.weights import load_backbone
 
 
 def extract(config: TrainConfig, work_dir: Path) -> dict[str, Any]:
-    """A pass of all photos through the backbone, with an empty cache: quantization, decoding and all."""
+    """A pass of all photos through the backbone, with an empty cache of features; and its quantization, apart."""
+    from ml import quantize
     from ml.features import extract as extract_features
     from ml.features import resolve_precision
 
     dataset = load_dataset(config.data, seed=config.seed, work_dir=work_dir, progress=False)
     backbone = load_backbone(config.backbone, config.weights)
     samples = [sample for split in SPLITS for sample in dataset.split(split)]
-    started = time.perf_counter()
+    cache = FeatureCache(work_dir / "features", limit=2**30)
     precision = resolve_precision(config.precision, backbone, len(samples))
+    started = time.perf_counter()
+    if precision == "int8":
+        quantize.graph(backbone, quantize.chosen(dataset.train), cache)
+    quantized = time.perf_counter()
     extract_features(
         samples,
         backbone,
-        cache=FeatureCache(work_dir / "features", limit=2**30),
+        cache=cache,
         precision=precision,
         calibration=dataset.train,
         progress=False,
     )
-    seconds = time.perf_counter() - started
-    return {"photos": len(samples), "seconds": seconds, "precision": precision}
+    return {
+        "photos": len(samples),
+        "seconds": time.perf_counter() - quantized,
+        "quantization": quantized - started,
+        "precision": precision,
+    }
 
 
 def tune(config: TrainConfig, work_dir: Path, trials: int) -> dict[str, Any]:

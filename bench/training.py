@@ -72,6 +72,7 @@ class Kennel:
     """What Kennel took, in seconds."""
 
     rates: list[float] = field(default_factory=list)  # photos a second
+    quantization: list[float] = field(default_factory=list)  # once for all passes
     extraction_cpu: list[float] = field(default_factory=list)  # processor seconds a photo
     tuning: list[float] = field(default_factory=list)
     tuning_cpu: list[float] = field(default_factory=list)
@@ -170,6 +171,7 @@ class Bench:
         answer = ended.answer
         self.kennel.precision = answer["precision"]
         self.kennel.rates.append(answer["photos"] / answer["seconds"])
+        self.kennel.quantization.append(answer["quantization"])
         self.kennel.extraction_cpu.append(ended.cpu / answer["photos"])
         self._say(f"Kennel, extraction ({answer['precision']}): {self.kennel.rates[-1]:.1f} photos/s")
 
@@ -226,7 +228,12 @@ class Bench:
             "share": arguments.share,
             "trials": arguments.trials,
             "epochs": arguments.epochs,
-            "kennel": {**vars(self.kennel), "rate": ours, "tuning_seconds": tuning},
+            "kennel": {
+                **vars(self.kennel),
+                "rate": ours,
+                "quantization_seconds": statistics.median(self.kennel.quantization),
+                "tuning_seconds": tuning,
+            },
             "baselines": [
                 {
                     "name": each.name,

@@ -57,11 +57,15 @@ def conditions(result: Mapping[str, Any]) -> str:
     share = result["share"]
     part = "" if share >= 1 else f" The replaced script ran on every {round(1 / share)}th photo."
     loads = result["load"]
+    ours, photos = result["kennel"], sum(counts.values())
+    quantizing = ours["quantization_seconds"]
+    with_it = photos / (photos / ours["rate"] + quantizing)
+    once = f" Quantization takes {quantizing:.1f} s, once: a first pass with it makes {with_it:.1f} photos/s."
     return (
         f"{result['date']}, {result['machine']}; {versions}. {result['backbone']}, "
-        f"{sum(counts.values()):,} photos of {result['classes']} classes "
+        f"{photos:,} photos of {result['classes']} classes "
         f"({', '.join(f'{count} {split}' for split, count in counts.items())}), batches of "
-        f"{result['batch_size']}; medians of {result['rounds']} rounds.{part} The machine's load was "
+        f"{result['batch_size']}; medians of {result['rounds']} rounds.{part}{once if quantizing else ''} The machine's load was "
         f"{min(loads):.1f} to {max(loads):.1f} meanwhile."
     )
 

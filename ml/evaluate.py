@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from ml.errors import KennelError
 
@@ -72,6 +71,9 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 
 def evaluate(logits: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Evaluation:
     """Measures logits [N, C] against the true labels [N]."""
+    # Here: it takes more than a second to import, and most of what imports this module measures nothing.
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     scores = np.asarray(logits, dtype=np.float64)
     truth = np.asarray(labels)
     _validate(scores, truth, classes)

@@ -57,20 +57,30 @@ class Material:
         precision = precision or self.precision
         key = (split, precision, augment, views)
         if key not in self._known:
-            rows = extract(
-                self.dataset.split(split),
-                self.backbone,
-                cache=self._cache,
-                precision=precision,
-                calibration=self.dataset.train,
-                views=views,
-                augment=augment,
-                seed=self._seed,
-                group=self.group,
-                progress=self.progress and self.group.is_main,
-            )
+            rows = self._extract(self.dataset.split(split), precision, augment, views)
             self._known[key] = rows.reshape(-1, rows.shape[-1])
         return self._known[key]
+
+    def prepare(self) -> None:
+        """Plain features of what a model is fitted to, in one go: the backbone is compiled once for both splits."""
+        rows = self._extract((*self.dataset.train, *self.dataset.valid), self.precision, "none", 0)
+        edge = len(self.dataset.train)
+        self._known["train", self.precision, "none", 0] = rows[:edge]
+        self._known["valid", self.precision, "none", 0] = rows[edge:]
+
+    def _extract(self, samples: Sequence[Sample], precision: str, augment: str, views: int) -> Features:
+        return extract(
+            samples,
+            self.backbone,
+            cache=self._cache,
+            precision=precision,
+            calibration=self.dataset.train,
+            views=views,
+            augment=augment,
+            seed=self._seed,
+            group=self.group,
+            progress=self.progress and self.group.is_main,
+        )
 
     def labels(self, split: Split, views: int = 0) -> Labels:
         return np.repeat(labels_of(self.dataset.split(split)), 1 + views)

@@ -105,8 +105,8 @@ def train(
         progress=progress,
     )
     with clock.step("features"):
+        material.prepare()
         material.features("train", augment=config.augment, views=config.extra_views)
-        material.features("valid")
     with clock.step("head" if config.frozen else "fine-tuning"):
         fitted = fit(config, material, checkpoints=checkpoints, resume=resume, on_epoch=on_epoch)
     with clock.step("evaluation"):

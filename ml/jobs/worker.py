@@ -1,8 +1,8 @@
 """One process of a training run that torchrun starts: `python -m ml.jobs.worker SPEC.json`.
 
 SPEC.json holds config (settings of `TrainConfig`), runs_dir, work_dir, checkpoints (a folder, or null), resume, and
-result: the file that rank 0 writes at the end, with run_dir, archive, sha256 and metrics, or with the error. Its subject
-heads the report, and may be null.
+result: the file that rank 0 writes at the end, with run_dir, archive, sha256 and metrics, or with the error. Its
+subject heads the report, and may be null.
 """
 
 from __future__ import annotations

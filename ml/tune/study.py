@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import math
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -163,8 +165,9 @@ def _run(
 ) -> None:
     done = _trials(study)
     if len(done) < trials:
-        material(config).features("train")  # most trials need them, and their own bar tells how far they are
-        material(config).features("valid")
+        # The report's importances need it, its import takes a second, and quantization leaves a core idle.
+        threading.Thread(target=importlib.import_module, args=("sklearn.ensemble",), daemon=True).start()
+        material(config).prepare()  # most trials need them, and their own bar tells how far they are
     with Progress(space, trials, best(done), len(done), show=progress) as shown:
         while len(done) < trials:
             trial = _ask(study, config, space, len(done))
