@@ -413,11 +413,15 @@ def doctor(context: Context, stage: str | None = None, json: bool = False) -> No
 
 
 @kennel_task(
-    help={"only": "a path or an expression for pytest -k", "fast": "without the tests that are marked slow"}
+    help={
+        "only": "a path or an expression for pytest -k",
+        "fast": "without the tests that are marked slow",
+        "long": "those that are marked long, which take minutes each",
+    }
 )
-def test(context: Context, only: str | None = None, fast: bool = False) -> None:
-    """Run every test."""
-    raise Exit(code=run_tests(only, fast=fast))
+def test(context: Context, only: str | None = None, fast: bool = False, long: bool = False) -> None:
+    """Run the tests."""
+    raise Exit(code=run_tests(only, fast=fast, long=long))
 
 
 @kennel_task()

@@ -65,8 +65,8 @@ def conditions(result: Mapping[str, Any]) -> str:
         f"{result['date']}, {result['machine']}; {versions}. {result['backbone']}, "
         f"{photos:,} photos of {result['classes']} classes "
         f"({', '.join(f'{count} {split}' for split, count in counts.items())}), batches of "
-        f"{result['batch_size']}; medians of {result['rounds']} rounds.{part}{once if quantizing else ''} The machine's load was "
-        f"{min(loads):.1f} to {max(loads):.1f} meanwhile."
+        f"{result['batch_size']}; medians of {result['rounds']} rounds.{part}{once if quantizing else ''} "
+        f"The machine's load was {min(loads):.1f} to {max(loads):.1f} meanwhile."
     )
 
 

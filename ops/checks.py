@@ -6,17 +6,25 @@ import os
 import subprocess
 import sys
 
+from ml.errors import KennelError
 from ops import terraform
 from ops.paths import ROOT, TERRAFORM, WORK
 from ops.settings import Settings
 
 
-def run_tests(only: str | None, *, fast: bool) -> int:
-    """Run pytest; return its exit code. Nothing of the caller's AWS settings reaches a test."""
+def run_tests(only: str | None, *, fast: bool, long: bool) -> int:
+    """Run pytest; return its exit code. Nothing of the caller's AWS settings reaches a test.
+
+    The tests marked `long` run when they alone are asked for, and when `only` names a file of theirs.
+    """
+    if fast and long:
+        raise KennelError("--fast and --long exclude each other.", None, "Choose one.")
     terraform.version()
     arguments = [sys.executable, "-m", "pytest"]
     if fast:
-        arguments += ["-m", "not slow"]
+        arguments += ["-m", "not slow and not long"]
+    elif long or only is None:
+        arguments += ["-m", "long" if long else "not long"]
     if only is not None:
         arguments += [only] if (ROOT / only.partition("::")[0]).exists() else ["-k", only]
     environment = {
