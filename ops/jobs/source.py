@@ -134,6 +134,24 @@ def upload_weights(stage: Stage, outputs: Mapping[str, Any], file: str) -> str:
     return f"s3://{bucket}/{prefix}"
 
 
+def fetch_weights(stage: Stage, uri: str, folder: Path) -> Path:
+    """Return the file that `upload_weights` has put there, brought here unless it is.
+
+    Raises:
+        UploadError: it is gone.
+    """
+    bucket, prefix = split_uri(uri)
+    client = stage.client("s3")
+    key, size = next(iter(sizes(client, bucket, prefix).items()), ("", 0))
+    if not key:
+        raise UploadError("The weights that a job was given are still there.", uri, "Start the job again.")
+    path = folder / Path(prefix).name / Path(key).name
+    if not path.is_file() or _size(path) != size:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, key, str(path))  # aside first, as boto3 does
+    return path
+
+
 def location(outputs: Mapping[str, Any]) -> tuple[str, str]:
     """Return the bucket and the key prefix of the scratch location; the prefix ends with a slash."""
     return split_uri(outputs["artifact_locations"]["scratch"])

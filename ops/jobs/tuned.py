@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ml.config import TrainConfig
 from ml.search_space import SearchSpace
 from ops import files
+from ops.jobs import source
 from ops.jobs.follow import JobError
 from ops.paths import WORK, shown
 from ops.stage import Stage
@@ -47,10 +48,13 @@ def collect(stage: Stage, description: Mapping[str, Any]) -> Tuned:
         for key, text in definition["StaticHyperParameters"].items()
         if not key.startswith("_")
     }
-    data = {
+    channels = {
         channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
         for channel in definition["InputDataConfig"]
-    }["data"]
+    }
+    data = channels["data"]
+    if "weights" in channels:
+        fixed["weights"] = str(source.fetch_weights(stage, channels["weights"], WORK / "weights"))
     config = TrainConfig.from_dict({**fixed, **winner.params, "data": data})
     folder = WORK / "tune" / name
     folder.mkdir(parents=True, exist_ok=True)

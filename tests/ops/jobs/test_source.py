@@ -152,3 +152,17 @@ def test_a_bucket_that_refuses_is_told_with_the_rights_that_are_needed(
     outputs["artifact_locations"]["scratch"] = "s3://absent/training/"
     with pytest.raises(source.UploadError, match=r"NoSuchBucket[\s\S]*s3:PutObject"):
         upload(stage, outputs, make_photos(), tmp_path)
+
+
+def test_weights_come_back_under_their_own_name_and_once(
+    stage: Any, outputs: dict[str, Any], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"weights")
+    uri = source.upload_weights(stage, outputs, str(mine))
+    fetched = source.fetch_weights(stage, uri, tmp_path / "fetched")
+    assert (fetched.name, fetched.read_bytes()) == ("mine.safetensors", b"weights")
+    before = fetched.stat()
+    assert source.fetch_weights(stage, uri, tmp_path / "fetched").stat() == before
+    with pytest.raises(source.UploadError, match="still there"):
+        source.fetch_weights(stage, f"{uri}elsewhere/", tmp_path / "fetched")
