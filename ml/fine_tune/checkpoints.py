@@ -86,7 +86,7 @@ class Checkpoints:
             raise KennelError(
                 "A run can be resumed with the settings and the data that it began with",
                 f"{path}: {'; '.join(differing)}",
-                "use the same settings, or start afresh without --resume",
+                "use the same settings, or start afresh: without --resume, or a job with other --checkpoints",
             )
 
 

@@ -8,6 +8,7 @@ reason in output/failure.
 from __future__ import annotations
 
 import collections
+import hashlib
 import itertools
 import json
 import os
@@ -76,9 +77,10 @@ def read(base: Path, environment: Mapping[str, str]) -> tuple[Spec, Place]:
         if folder.is_dir():
             told[setting] = str(_only_file(folder) or folder)
     config = TrainConfig.from_dict(told)
-    # Trials share their job's checkpoint location; features may be shared, states of training may not.
+    # Trials share their job's checkpoint location, and jobs may: features may be shared, states of training may not.
     kept = base / "checkpoints"
-    checkpoints = kept / environment.get("TRAINING_JOB_NAME", "") if is_trial else kept / "training"
+    own = environment.get("TRAINING_JOB_NAME", "") if is_trial else f"training/{_digest(config)}"
+    checkpoints = kept / own
     has_checkpoints = kept.is_dir()
     spec = Spec(
         config,
@@ -263,6 +265,12 @@ def _json(base: Path, name: str) -> dict[str, Any]:
             f"A training container is told its {name} in {path}.", error, "Start it as a training job."
         ) from error
     return content
+
+
+def _digest(config: TrainConfig) -> str:
+    """Of the settings whose training can go on."""
+    settings = {name: value for name, value in config.portable().items() if name != "device"}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _parsed(text: str) -> Any:

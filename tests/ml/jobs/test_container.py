@@ -84,9 +84,21 @@ def test_without_photos_it_trains_on_the_digits(tmp_path: Path) -> None:
 def test_what_makes_an_interrupted_job_go_on_lies_below_the_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     spec, _ = container.read(lay_out(tmp_path), {"TRAINING_JOB_NAME": "kennel-dev-1"})
-    assert spec.checkpoints == tmp_path / "checkpoints" / "training"
+    assert spec.checkpoints is not None
+    assert spec.checkpoints.parent == tmp_path / "checkpoints" / "training"
     assert spec.work_dir == tmp_path / "checkpoints" / "work"
     assert spec.resume
+
+
+def test_jobs_of_other_settings_begin_afresh_at_the_same_checkpoint_location(tmp_path: Path) -> None:
+    folders = []
+    for number, told in enumerate(({"epochs": "3"}, {"epochs": "4"}, {"epochs": "3", "device": '"cpu"'})):
+        base = lay_out(tmp_path / str(number), hyperparameters=told)
+        (base / "checkpoints").mkdir()
+        checkpoints = container.read(base, {"TRAINING_JOB_NAME": f"kennel-dev-{number}"})[0].checkpoints
+        assert checkpoints is not None
+        folders.append(checkpoints.name)
+    assert folders[0] == folders[2] != folders[1]
 
 
 def test_trials_share_features_and_nothing_else(tmp_path: Path) -> None:
