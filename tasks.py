@@ -21,6 +21,7 @@ from ops import predict as predictions
 from ops import reference, remote, terraform, training, tuning
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
+from ops.jobs.follow import Detached
 from ops.live import Report, look
 from ops.paths import CLOUD, shown
 from ops.stage import Stage, cloud_variables
@@ -73,6 +74,8 @@ def errors_shown() -> Iterator[None]:
     """Show an error as its rule, what was received and the remedy; anything else is a bug and keeps its traceback."""
     try:
         yield
+    except Detached as away:
+        raise Exit(f"\n{away.rule}\n{away.remedy}", code=130) from None
     except (KennelError, CloudError) as error:
         raise Exit(f"\nerror: {error}", code=1) from None
     except (BotoCoreError, ClientError) as error:
@@ -81,8 +84,9 @@ def errors_shown() -> Iterator[None]:
             "Remedy: ./inv doctor tells what is missing; then run the same command again.",
             code=1,
         ) from None
-    except KeyboardInterrupt:
-        raise Exit("\nInterrupted. Nothing is lost: the same command goes on from here.", code=130) from None
+    except KeyboardInterrupt as error:
+        told = str(error) or "Interrupted. Nothing is lost: the same command goes on from here."
+        raise Exit(f"\n{told}", code=130) from None
 
 
 def kennel_task(**options: Any) -> Callable[[Callable[..., None]], Any]:
@@ -235,6 +239,8 @@ def tune(
     if where.is_here:
         if parallel is not None:
             raise KennelError("--parallel is for SageMaker jobs.", parallel, "Leave it out.")
+        if processes is not None and not then_train:
+            raise KennelError("Trials here run in one process.", f"--processes {processes}", "Leave it out.")
         found = tuning.tune(
             chosen, given, config, trials=trials, search=search, space_file=space, study=study, say=say
         )
@@ -243,7 +249,8 @@ def tune(
             raise KennelError("A job is its own study.", study, "Use --name.")
         found = remote.tune(
             chosen, where, given, config, say,
-            trials=trials, parallel=remote.integer("parallel", parallel or 2), search=search, space=space,
+            trials=trials, parallel=remote.integer("parallel", 2 if parallel is None else parallel),
+            search=search, space=space,
         )  # fmt: skip
     show_tuned(found)
     if then_train:
@@ -252,7 +259,7 @@ def tune(
         if where.is_here:
             run = training.train(chosen, {}, winner, processes=where.processes, say=say)
         else:
-            run = remote.train(chosen, where, {}, winner, say)
+            run = remote.train(chosen, where.for_another, {}, winner, say)
         show_run(run)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,11 @@ class Place:
     @property
     def is_here(self) -> bool:
         return self.on == "local"
+
+    @property
+    def for_another(self) -> Place:
+        """The same for a further job, which needs a name of its own."""
+        return dataclasses.replace(self, options=dataclasses.replace(self.options, name=None))
 
 
 def place(on: str, given: Mapping[str, Any], *, processes: object = None, resume: bool = False) -> Place:
@@ -90,7 +96,8 @@ def train(stage: Stage, where: Place, given: dict[str, Any], config_file: str | 
     if where.on == "ec2":
         return _on_instance(stage, outputs, ec2.start(stage, outputs, config, where.options, say), say)
     name = sagemaker.start_training(stage, outputs, config, where.options, say)
-    return _run(stage, follow.follow(stage, name, say))
+    with _detachable(stage, name):
+        return _run(stage, follow.follow(stage, name, say))
 
 
 def tune(
@@ -112,6 +119,9 @@ def tune(
     """
     if where.on != "sagemaker":
         raise KennelError("Tuning runs on this machine or on SageMaker.", where.on, "Correct --on.")
+    for flag, number in (("trials", trials), ("parallel", parallel)):
+        if number < 1:
+            raise KennelError(f"--{flag} is a whole number from 1.", number, f"Correct --{flag}.")
     config = configuration(given, config_file)
     fixed = [name for name, value in given.items() if value is not None]
     searched = SearchSpace.load(search, space, fixed=fixed)
@@ -119,7 +129,8 @@ def tune(
     name = sagemaker.start_tuning(
         stage, outputs, config, where.options, say, space=searched, trials=trials, parallel=parallel
     )
-    return tuned.collect(stage, follow.follow(stage, name, say))
+    with _detachable(stage, name):
+        return tuned.collect(stage, follow.follow(stage, name, say))
 
 
 def attach(stage: Stage, name: str, say: Say) -> Run | Tuned:
@@ -131,10 +142,11 @@ def attach(stage: Stage, name: str, say: Say) -> Run | Tuned:
     outputs = _outputs(stage, say)
     if any(job.name == name for job in ec2.list_jobs(stage, outputs)):
         return _on_instance(stage, outputs, name, say)
-    description = follow.follow(stage, name, say)
-    if "HyperParameterTuningJobName" in description:
-        return tuned.collect(stage, description)
-    return _run(stage, description)
+    with _detachable(stage, name):
+        description = follow.follow(stage, name, say)
+        if "HyperParameterTuningJobName" in description:
+            return tuned.collect(stage, description)
+        return _run(stage, description)
 
 
 def list_jobs(stage: Stage, say: Say) -> list[sagemaker.Job]:
@@ -159,12 +171,22 @@ def stop(stage: Stage, name: str, say: Say) -> None:
 
 
 def _on_instance(stage: Stage, outputs: dict[str, Any], name: str, say: Say) -> Run:
-    ec2.follow(stage, outputs, name, say)
-    return finished(stage, vars(ec2.collect(stage, outputs, name, RUNS)))
+    with _detachable(stage, name):
+        ec2.follow(stage, outputs, name, say)
+        return finished(stage, vars(ec2.collect(stage, outputs, name, RUNS)))
 
 
 def _run(stage: Stage, description: Mapping[str, Any]) -> Run:
     return finished(stage, vars(results.collect(stage, description, RUNS)))
+
+
+@contextmanager
+def _detachable(stage: Stage, name: str) -> Iterator[None]:
+    """Also where what the job has left is being fetched: the same command again would start another job."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise follow.Detached(stage, name) from None
 
 
 def _outputs(stage: Stage, say: Say) -> dict[str, Any]:

@@ -80,10 +80,16 @@ def train(
     with tempfile.TemporaryDirectory(prefix="train-", dir=WORK) as folder:
         result = Path(folder, "result.json")
         spec = worker.Spec(config, RUNS, WORK, checkpoints, resume, result)
-        if processes == 1:
-            worker.run(spec)
-        else:
-            _run_together(spec, Path(folder, "spec.json"), processes)
+        try:
+            if processes == 1:
+                worker.run(spec)
+            else:
+                _run_together(spec, Path(folder, "spec.json"), processes)
+        except KeyboardInterrupt:
+            if not _is_begun(checkpoints):
+                raise
+            told = "Interrupted. The same command with --resume goes on after the last whole epoch."
+            raise KeyboardInterrupt(told) from None
         run = finished(stage, json.loads(result.read_text()))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return run
@@ -135,7 +141,7 @@ def _checkpoints(config: TrainConfig, resume: bool, say: Callable[[str], None]) 
     settings = {name: value for name, value in config.to_dict().items() if name != "cache_limit_gib"}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     folder = WORK / "checkpoints" / digest[:16]
-    if folder.is_dir() and any(folder.iterdir()):
+    if _is_begun(folder):
         if not resume:
             say("An unfinished run of these settings is there; --resume would go on with it. Starting anew.")
     elif resume and not config.frozen:
@@ -145,6 +151,10 @@ def _checkpoints(config: TrainConfig, resume: bool, say: Callable[[str], None]) 
             "give the settings of the run that was interrupted, or leave --resume out.",
         )
     return folder
+
+
+def _is_begun(checkpoints: Path) -> bool:
+    return checkpoints.is_dir() and any(checkpoints.iterdir())
 
 
 def evaluate(stage: Stage, archive: str | None, data: str | None, split: str) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from ml.config import TrainConfig
 from ml.jobs.instance import STATUS, TOLD
 from ops.jobs import preflight, request, results, source
-from ops.jobs.follow import Detached, JobError, LogView, watch
+from ops.jobs.follow import Detached, JobError, LogView, command, watch
 from ops.jobs.logs import Logs
 from ops.jobs.machine import Machine, MachineError
 from ops.jobs.options import JobOptions, OptionError
@@ -69,6 +69,8 @@ def start(
     machine.check_device(config.device)
     _check_idle(stage, outputs, machine)
     job = request.job_name(outputs, options, datetime.datetime.now(datetime.UTC), tuning=False)
+    if _command(stage, outputs, machine, job) is not None:
+        raise OptionError("A job's name is used once.", job, "Choose another, or leave it out.")
     for warning in preflight.check_data(stage, _for_instance(outputs), config, options).warnings:
         say(f"Warning: {warning}")
     keep = keep_running and machine.state == "running"
@@ -105,7 +107,7 @@ def follow(
     try:
         description = watch(view, interval)
     except KeyboardInterrupt:
-        raise Detached(name) from None
+        raise Detached(stage, name) from None
     except JobError:
         _release(view, machine, say)
         raise
@@ -123,8 +125,10 @@ def collect(stage: Stage, outputs: Mapping[str, Any], name: str, runs_dir: Path)
     """
     place = f"{request.output_location(outputs)}{name}/"
     data = _told(stage, outputs, name)["data"]
+    sent = _command(stage, outputs, Machine(stage, outputs), name)
+    started = sent["RequestedDateTime"] if sent else None
     archives = (f"{place}output/model.tar.gz", f"{place}output/output.tar.gz")
-    return results.collect_from(stage, name, *archives, runs_dir, data=data)
+    return results.collect_from(stage, name, *archives, runs_dir, data=data, started=started)
 
 
 def list_jobs(stage: Stage, outputs: Mapping[str, Any]) -> list[Job]:
@@ -142,11 +146,11 @@ def stop(stage: Stage, outputs: Mapping[str, Any], name: str) -> None:
         JobError: there is none of the name, or it is over.
     """
     machine = Machine(stage, outputs)
-    command = _command(stage, outputs, machine, name)
-    if command is None or _STATUS[command["Status"]] != "InProgress":
-        received = f"{name}: {command['Status'] if command else 'no such job'}"
+    sent = _command(stage, outputs, machine, name)
+    if sent is None or _STATUS[sent["Status"]] != "InProgress":
+        received = f"{name}: {sent['Status'] if sent else 'no such job'}"
         raise JobError("A job to stop is running.", received, "./inv jobs lists them.")
-    stage.client("ssm").cancel_command(CommandId=command["CommandId"], InstanceIds=[machine.id])
+    stage.client("ssm").cancel_command(CommandId=sent["CommandId"], InstanceIds=[machine.id])
     if not _keeps(stage, outputs, name):
         machine.stop()
 
@@ -201,17 +205,19 @@ class _View(LogView):
         progress: bool,
     ) -> None:
         self.stage, self.outputs, self._machine = stage, outputs, machine
-        command = _command(stage, outputs, machine, name)
-        if command is None:
+        sent = _command(stage, outputs, machine, name)
+        if sent is None:
             raise JobError("A job to follow exists.", name, "./inv jobs lists them.")
-        self._id = str(command["CommandId"])
+        self._id = str(sent["CommandId"])
         logs = Logs(stage.client("logs"), _log_group(outputs), self._id)
         super().__init__(logs, name, say, progress=progress)
 
     def describe(self) -> dict[str, Any]:
-        found = self.stage.client("ssm").get_command_invocation(
-            CommandId=self._id, InstanceId=self._machine.id
-        )
+        client = self.stage.client("ssm")
+        try:
+            found = client.get_command_invocation(CommandId=self._id, InstanceId=self._machine.id)
+        except client.exceptions.InvocationDoesNotExist:  # the command was sent a moment ago
+            return {"Status": "InProgress"}
         status = _STATUS[found["Status"]]
         if status == "InProgress" and not self._runs():
             # Nobody is left to tell Run Command, which would wait until the command's time is over.
@@ -301,13 +307,13 @@ def _send(
 def _check_idle(stage: Stage, outputs: Mapping[str, Any], machine: Machine) -> None:
     if machine.state not in ("running", "pending"):
         return  # what a stopped one seems to run went down with it
-    for command in _commands(stage, outputs, machine):
-        if _STATUS[command["Status"]] == "InProgress":
-            job = command["Comment"]
+    for sent in _commands(stage, outputs, machine):
+        if _STATUS[sent["Status"]] == "InProgress":
+            job = sent["Comment"]
             raise JobError(
                 "The instance runs one job at a time.",
                 f"{job} is running on {machine.id}",
-                f"./inv jobs --attach {job} follows it, ./inv jobs --stop {job} ends it.",
+                f"{command(stage, 'attach', job)} follows it, {command(stage, 'stop', job)} ends it.",
             )
 
 
@@ -328,9 +334,9 @@ def _release(view: _View, machine: Machine, say: Say) -> None:
 def _commands(stage: Stage, outputs: Mapping[str, Any], machine: Machine) -> Iterator[dict[str, Any]]:
     pages = stage.client("ssm").get_paginator("list_commands").paginate(InstanceId=machine.id)
     for page in pages:
-        for command in page["Commands"]:
-            if command.get("Comment", "").startswith(f"{outputs['prefix']}-"):
-                yield command
+        for sent in page["Commands"]:
+            if sent.get("Comment", "").startswith(f"{outputs['prefix']}-"):
+                yield sent
 
 
 def _command(stage: Stage, outputs: Mapping[str, Any], machine: Machine, name: str) -> dict[str, Any] | None:

@@ -35,12 +35,17 @@ class JobError(KennelError):
 class Detached(KennelError):
     """The person looks away; the job goes on."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, stage: Stage, name: str) -> None:
         super().__init__(
-            "The job goes on without being watched.",
-            name,
-            f"./inv jobs --attach {name} comes back to it; ./inv jobs --stop {name} ends it.",
+            f"The job {name} does not need to be watched.",
+            None,
+            f"{command(stage, 'attach', name)} comes back to it; {command(stage, 'stop', name)} ends it.",
         )
+
+
+def command(stage: Stage, what: str, name: str) -> str:
+    """How to do something with the job."""
+    return f"./inv jobs --{what} {name} --stage {stage.name}"
 
 
 def follow(
@@ -55,13 +60,14 @@ def follow(
     client = stage.client("sagemaker")
     view: View = _Training(client, stage.client("logs"), name, say, progress=progress)
     try:
-        if _patiently(view.describe) is None:
+        if _patiently(view.describe, view.say) is None:
+            view.close()
             view = _Tuning(client, name, say, progress=progress)
-            if _patiently(view.describe) is None:
+            if _patiently(view.describe, view.say) is None:
                 raise JobError("A job to follow exists.", name, "./inv jobs lists them.")
         return watch(view, interval)
     except KeyboardInterrupt:
-        raise Detached(name) from None
+        raise Detached(stage, name) from None
     finally:
         view.close()
 
@@ -78,7 +84,7 @@ class View:
             desc=name[-30:],
             unit=unit,
             file=sys.stderr,
-            ncols=100,
+            ncols=79,
             leave=False,
             disable=None if progress else True,
         )
@@ -224,16 +230,19 @@ class _Tuning(View):
 def watch(view: View, interval: float) -> dict[str, Any]:
     quiet = 0
     while True:
-        description = _patiently(view.describe)
+        description = _patiently(view.describe, view.say)
         if description is None:
             raise JobError("A job to follow exists.", view.name, "It was deleted meanwhile.")
-        news = _patiently(lambda: view.show(description))  # noqa: B023  # called at once
+        news = _patiently(lambda: view.show(description), view.say)  # noqa: B023  # called at once
         status = description[view.status_key]
         quiet = quiet + 1 if status in OVER and not news else 0
         if quiet >= _QUIET_ROUNDS:
             break
         time.sleep(min(interval, 1.0) if status in OVER else interval)
     if status == "Completed":
+        return description
+    if status == "Stopped" and "BestTrainingJob" in description:
+        view.say("The job was stopped; what counts are the trials that it had completed.")
         return description
     why = description.get("FailureReason") or description.get("SecondaryStatus") or status
     words = view.last_words()
@@ -242,17 +251,19 @@ def watch(view: View, interval: float) -> dict[str, Any]:
 
 
 def _remedy(why: str, description: dict[str, Any]) -> str:
+    kept = description.get("CheckpointConfig", {}).get("S3Uri")
     if "MaxRuntime" in why or "MaxWait" in why:
-        kept = description.get("CheckpointConfig", {}).get("S3Uri")
         return "Give it more time" + (f"; --checkpoints {kept} goes on from where it was." if kept else ".")
+    if why == "Stopped":
+        return "Start it again" + (f"; --checkpoints {kept} goes on from where it was." if kept else ".")
     if "CapacityError" in why:
         return "Try again later, in another region, or with another instance type."
     return "Correct what it names, and start again."
 
 
-def _patiently(call: Callable[[], T]) -> T:
+def _patiently(call: Callable[[], T], say: Say) -> T:
     """Call; wait, longer each time, while the service is throttling or out of reach."""
-    pause, deadline = 2.0, time.monotonic() + _PATIENCE
+    pause, deadline, told = 2.0, time.monotonic() + _PATIENCE, False
     while True:
         try:
             return call()
@@ -268,6 +279,9 @@ def _patiently(call: Callable[[], T]) -> T:
                 raise KennelError(
                     "AWS can be reached.", error, "The job goes on: attach to it again later."
                 ) from error
+            if not told:
+                say(f"Not to be reached, trying again for {_PATIENCE / 60:.0f} minutes: {error}")
+                told = True
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 

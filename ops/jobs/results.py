@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import shutil
 import tarfile
@@ -54,16 +55,29 @@ def collect(stage: Stage, description: Mapping[str, Any], runs_dir: Path) -> Col
         for channel in description.get("InputDataConfig", [])
         if channel["ChannelName"] == "data"
     ]
-    return collect_from(stage, name, model, output, runs_dir, data=data[0] if data else None)
+    started = description.get("CreationTime")
+    return collect_from(stage, name, model, output, runs_dir, data=data[0] if data else None, started=started)
 
 
 def collect_from(
-    stage: Stage, name: str, model: str, output: str, runs_dir: Path, *, data: str | None = None
+    stage: Stage,
+    name: str,
+    model: str,
+    output: str,
+    runs_dir: Path,
+    *,
+    data: str | None = None,
+    started: datetime.datetime | None = None,
 ) -> Collected:
-    """The same, by the s3:// addresses of model.tar.gz and output.tar.gz."""
+    """The same, by the s3:// addresses of model.tar.gz and output.tar.gz.
+
+    A name may have been another job's, deleted since or of another cloud; `started` tells them apart.
+    """
     runs_dir.mkdir(parents=True, exist_ok=True)
+    moment = started.astimezone(datetime.UTC).isoformat() if started else None
+    job = {"name": name, "model": model, "started": moment}
     for record in sorted(runs_dir.glob(f"*/{JOB}")):
-        if (files.read_json(record) or {}).get("name") == name:
+        if files.read_json(record) == job:
             return _collected(record.parent)
     with tempfile.TemporaryDirectory(prefix="kennel-job-") as folder:
         unpacked = Path(folder)
@@ -75,11 +89,11 @@ def collect_from(
             raise JobError("A run is named by a plain name.", run, "Train again.")
         with building(runs_dir / run) as target:
             if target is not None:
-                _lay_out(unpacked, target, name, model, data)
+                _lay_out(unpacked, target, job, data)
         return _collected(runs_dir / run)
 
 
-def _lay_out(unpacked: Path, target: Path, name: str, model: str, data: str | None) -> None:
+def _lay_out(unpacked: Path, target: Path, job: dict[str, Any], data: str | None) -> None:
     """Fill the run's folder, as training here leaves it."""
     for path in sorted((unpacked / "output").iterdir()):
         if path.is_file() and path.name not in (DIGESTS, RUN):
@@ -95,7 +109,7 @@ def _lay_out(unpacked: Path, target: Path, name: str, model: str, data: str | No
     if config and data is not None:
         config["data"] = data  # not where the container had it
         _write_json(target / "config.json", config)
-    files.write_json(target / JOB, {"name": name, "model": model})
+    files.write_json(target / JOB, job)
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from ml.errors import KennelError
+from ops import remote
+from ops.jobs.follow import Detached
 from ops.remote import place
+from ops.stage import Stage
 
 
 def test_without_a_word_training_is_here_and_in_one_process() -> None:
@@ -44,3 +47,29 @@ def test_what_makes_no_sense_is_told_with_its_remedy(
         place(on, given, **more)
     assert caught.value.rule.startswith(rule)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(("trials", "parallel"), [(0, 2), (-1, 2), (4, 0)])
+def test_numbers_of_trials_begin_with_one(trials: int, parallel: int) -> None:
+    with pytest.raises(KennelError, match="is a whole number from 1"):
+        remote.tune(
+            Stage.of("local"), place("sagemaker", {}), {}, None, lambda _: None,
+            trials=trials, parallel=parallel, search=None, space=None,
+        )  # fmt: skip
+
+
+def test_ctrl_c_while_results_are_fetched_says_how_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(remote, "_outputs", lambda *_: {"prefix": "kennel-dev"})
+    monkeypatch.setattr(remote.sagemaker, "start_training", lambda *_: "kennel-dev-1")
+    monkeypatch.setattr(remote.follow, "follow", lambda *_: {})
+    monkeypatch.setattr(remote.results, "collect", interrupted)
+    with pytest.raises(Detached, match="--attach kennel-dev-1 --stage dev comes back"):
+        remote.train(Stage.of("dev"), place("sagemaker", {}), {}, None, lambda _: None)
+
+
+def test_a_further_job_has_a_name_of_its_own() -> None:
+    where = place("sagemaker", {"name": "kennel-dev-mine", "instances": 2})
+    assert (where.for_another.options.name, where.for_another.options.instances) == (None, 2)

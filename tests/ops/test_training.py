@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ml.errors import KennelError
+from ml.jobs import worker
 from ops import training
 from ops.stage import Stage
 
@@ -66,3 +67,22 @@ def test_a_split_that_is_none_is_refused() -> None:
 def test_an_archive_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KennelError, match="An archive to evaluate"):
         list(training.evaluate(LOCAL, str(tmp_path / "absent.tar.gz"), None, "test"))
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(1, "with --resume goes on"), (0, "")])
+def test_ctrl_c_tells_of_resume_where_there_is_something_to_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, told: str
+) -> None:
+    def interrupted(spec: worker.Spec) -> None:
+        assert spec.checkpoints is not None
+        spec.checkpoints.mkdir(parents=True)
+        for number in range(epochs):
+            (spec.checkpoints / str(number)).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "WORK", tmp_path)
+    monkeypatch.setattr(worker, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        training.train(LOCAL, {"unfreeze": "last:1"})
+    assert told in str(caught.value)
+    assert bool(told) == bool(str(caught.value))

@@ -284,7 +284,7 @@ def test_ctrl_c_leaves_the_job_alone_and_attaching_comes_back_to_it(
     def interrupt(text: str) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(Detached, match=f"jobs --attach {name} comes back to it"):
+    with pytest.raises(Detached, match=f"jobs --attach {name} --stage dev comes back to it"):
         ec2.follow(stage, outputs, name, interrupt, progress=False)
     assert (ec2.list_jobs(stage, outputs)[0].status, state(stage, outputs)) == ("InProgress", "running")
     held.unlink()
@@ -393,6 +393,16 @@ def test_a_job_that_takes_too_long_is_ended_and_says_so(
 # -- told at once
 
 
+def test_a_name_that_a_job_has_had_is_refused(
+    stage: Any, outputs: dict[str, Any], config: TrainConfig, short: None
+) -> None:
+    run(stage, outputs, config, name="kennel-dev-mine")
+    poll(lambda: state(stage, outputs) == "stopped")
+    with pytest.raises(OptionError, match=r"used once[\s\S]*kennel-dev-mine"):
+        ec2.start(stage, outputs, config, JobOptions(name="kennel-dev-mine"), stage.say)
+    assert state(stage, outputs) == "stopped"
+
+
 def test_a_second_job_is_refused_while_one_runs(
     stage: Any, outputs: dict[str, Any], config: TrainConfig, short: None
 ) -> None:
@@ -400,7 +410,9 @@ def test_a_second_job_is_refused_while_one_runs(
     name = ec2.start(stage, outputs, config, JobOptions(), stage.say)
     with pytest.raises(JobError, match="The instance runs one job at a time") as refused:
         ec2.start(stage, outputs, config, JobOptions(), stage.say)
-    assert refused.value.remedy == f"./inv jobs --attach {name} follows it, ./inv jobs --stop {name} ends it."
+    assert refused.value.remedy == (
+        f"./inv jobs --attach {name} --stage dev follows it, ./inv jobs --stop {name} --stage dev ends it."
+    )
     assert state(stage, outputs) == "running"  # the refusal stops nothing
 
 

@@ -183,6 +183,12 @@ def test_a_job_out_of_time_is_told_to_go_on_from_its_checkpoints(run: Any) -> No
         run(SageMaker(state("Stopped", "Training", "MaxRuntimeExceeded", **kept)), [])
 
 
+def test_a_job_that_somebody_stopped_can_be_started_again_from_its_checkpoints(run: Any) -> None:
+    kept = {"CheckpointConfig": {"S3Uri": "s3://kept/here/"}}
+    with pytest.raises(JobError, match=r"Start it again; --checkpoints s3://kept/here/ goes on"):
+        run(SageMaker(state("Stopped", "Stopping", "Stopped", **kept)), [])
+
+
 def test_no_job_of_the_name_is_told(run: Any) -> None:
     with pytest.raises(JobError, match=r"A job to follow exists[\s\S]*\./inv jobs"):
         run(SageMaker({}, kind="neither"), [])
@@ -200,9 +206,11 @@ def test_a_service_out_of_reach_is_given_up_after_a_while(
 ) -> None:
     monkeypatch.setattr(module.time, "monotonic", itertools.count(0, 200).__next__)
     down = EndpointConnectionError(endpoint_url="https://sagemaker")
+    said: list[str] = []
     with pytest.raises(KennelError, match=r"AWS can be reached[\s\S]*attach to it again"):
-        run(SageMaker(down), [])
+        run(SageMaker(down), said)
     assert sleeps
+    assert [line.partition(":")[0] for line in said] == ["Not to be reached, trying again for 10 minutes"]
 
 
 def test_rights_that_lack_are_told_at_once(run: Any) -> None:
@@ -213,7 +221,9 @@ def test_rights_that_lack_are_told_at_once(run: Any) -> None:
 
 def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(run: Any) -> None:
     sagemaker = SageMaker(state("InProgress", "Training"), KeyboardInterrupt())
-    with pytest.raises(Detached, match=rf"\./inv jobs --attach {NAME}.*\./inv jobs --stop {NAME}"):
+    with pytest.raises(
+        Detached, match=rf"--attach {NAME} --stage dev .*\./inv jobs --stop {NAME} --stage dev "
+    ):
         run(sagemaker, [])
 
 
@@ -248,3 +258,17 @@ def test_trials_are_told_as_they_end(run: Any) -> None:
         "  002  Failed                batch_size=32 head=linear learning_rate=0.00316",
         "       AlgorithmError: out of memory",
     ]
+
+
+def test_a_tuning_job_that_was_stopped_still_gives_its_best_trial(run: Any) -> None:
+    stopped = {
+        "HyperParameterTuningJobStatus": "Stopped",
+        "HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxNumberOfTrainingJobs": 9}},
+        "TrainingJobStatusCounters": {"Completed": 1, "Stopped": 1},
+    }
+    said: list[str] = []
+    best = {"BestTrainingJob": trial(1, "Completed", 0.125)}
+    assert run(SageMaker({**stopped, **best}, kind="tuning"), said)["BestTrainingJob"]
+    assert "trials that it had completed" in said[-1]
+    with pytest.raises(JobError, match="Stopped"):
+        run(SageMaker(stopped, kind="tuning"), said)

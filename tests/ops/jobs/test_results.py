@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import json
@@ -98,6 +99,18 @@ def test_a_run_that_is_here_is_found_without_a_download(stage: Any, tmp_path: Pa
             Bucket="kennel-dev-artifacts", Key=f"training/jobs/kennel-dev-1/output/{name}"
         )
     assert results.collect(stage, DESCRIPTION, tmp_path / "runs") == first
+
+
+def test_a_job_whose_name_another_one_had_leaves_a_run_of_its_own(stage: Any, tmp_path: Path) -> None:
+    started = datetime.datetime(2026, 11, 23, 1, tzinfo=datetime.UTC)
+    leave(stage, packed(MODEL), packed(output(tmp_path)))
+    first = results.collect(stage, DESCRIPTION | {"CreationTime": started}, tmp_path / "runs")
+    later = "20261124T010203-000004"
+    leave(stage, packed(MODEL), packed(output(tmp_path, **{"run.json": json.dumps({"run": later}).encode()})))
+    description = DESCRIPTION | {"CreationTime": started + datetime.timedelta(days=1)}
+    assert results.collect(stage, description, tmp_path / "runs").run_dir.name == later
+    again = DESCRIPTION | {"CreationTime": started.astimezone(datetime.timezone(datetime.timedelta(hours=2)))}
+    assert results.collect(stage, again, tmp_path / "runs") == first
 
 
 def test_an_archive_of_another_zlib_is_recorded_as_it_is_here(stage: Any, tmp_path: Path) -> None:
