@@ -59,6 +59,15 @@ JOB = {
 }
 
 
+SETTINGS = {*DATA, *TRAINING} - {"config", "processes"}  # of a training run
+OPTIONS = {*JOB} - {"on"}  # of a job
+
+
+def of(flags: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """The flags of these names, as Python writes them."""
+    return {name: flags[name] for name in (flag.replace("-", "_") for flag in sorted(names))}
+
+
 def say(text: str) -> None:
     """Tell the person what goes on; stdout is for results."""
     print(text, file=sys.stderr, flush=True)
@@ -164,15 +173,7 @@ def train(
     name: str | None = None,
 ) -> None:
     """Train a classifier on photos and leave the archive that the next plan deploys."""
-    given = {
-        "data": data, "backbone": backbone, "weights": weights, "head": head, "unfreeze": unfreeze,
-        "augment": augment, "precision": precision, "epochs": epochs, "learning_rate": learning_rate,
-        "batch_size": batch_size, "seed": seed,
-    }  # fmt: skip
-    job = {
-        "instance_type": instance_type, "instances": instances, "spot": spot, "checkpoints": checkpoints,
-        "max_runtime": max_runtime, "max_wait": max_wait, "name": name,
-    }  # fmt: skip
+    given, job = of(locals(), SETTINGS), of(locals(), OPTIONS)
     where = remote.place(on, job, processes=processes, resume=resume)
     chosen = Stage.of(stage)
     if where.is_here:
@@ -225,15 +226,7 @@ def tune(
     name: str | None = None,
 ) -> None:
     """Search for the best settings, and leave a configuration that `train` takes."""
-    given = {
-        "data": data, "backbone": backbone, "weights": weights, "head": head, "unfreeze": unfreeze,
-        "augment": augment, "precision": precision, "epochs": epochs, "learning_rate": learning_rate,
-        "batch_size": batch_size, "seed": seed,
-    }  # fmt: skip
-    job = {
-        "instance_type": instance_type, "instances": instances, "spot": spot, "checkpoints": checkpoints,
-        "max_runtime": max_runtime, "max_wait": max_wait, "name": name,
-    }  # fmt: skip
+    given, job = of(locals(), SETTINGS), of(locals(), OPTIONS)
     where = remote.place(on, job, processes=processes)
     chosen = Stage.of(stage)
     if where.is_here:
