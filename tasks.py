@@ -186,7 +186,7 @@ def train(
 @kennel_task(
     help=STAGE | DATA | TRAINING | JOB
     | {
-        "trials": "how many settings to try, in all",
+        "trials": "how many settings to try, in all; 20 when left out",
         "search": "what to search, such as learning_rate,head,unfreeze; all; the cheap ones when left out",
         "space": "a JSON file with the ranges to search",
         "study": "its name; by default one that belongs to the data, the space and the fixed settings",
@@ -198,7 +198,7 @@ def tune(
     context: Context,
     stage: str | None = None,
     data: str | None = None,
-    trials: int = 20,
+    trials: int | None = None,
     search: str | None = None,
     space: str | None = None,
     study: str | None = None,
@@ -228,6 +228,7 @@ def tune(
     """Search for the best settings, and leave a configuration that `train` takes."""
     given, job = of(locals(), SETTINGS), of(locals(), OPTIONS)
     where = remote.place(on, job, processes=processes)
+    number = 20 if trials is None else remote.integer("trials", trials)
     chosen = Stage.of(stage)
     if where.is_here:
         if parallel is not None:
@@ -235,14 +236,14 @@ def tune(
         if processes is not None and not then_train:
             raise KennelError("Trials here run in one process.", f"--processes {processes}", "Leave it out.")
         found = tuning.tune(
-            chosen, given, config, trials=trials, search=search, space_file=space, study=study, say=say
+            chosen, given, config, trials=number, search=search, space_file=space, study=study, say=say
         )
     else:
         if study is not None:
             raise KennelError("A job is its own study.", study, "Use --name.")
         found = remote.tune(
             chosen, where, given, config, say,
-            trials=trials, parallel=remote.integer("parallel", 2 if parallel is None else parallel),
+            trials=number, parallel=remote.integer("parallel", 2 if parallel is None else parallel),
             search=search, space=space,
         )  # fmt: skip
     show_tuned(found)

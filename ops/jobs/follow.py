@@ -287,18 +287,20 @@ def _patiently(call: Callable[[], T], say: Say) -> T:
 
 
 def _or_none(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    """The description; None where SageMaker says, in one of its ways, that there is no such job."""
     try:
         return describe()
     except ClientError as error:
-        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-        missing = code == "ResourceNotFound" or (
-            code == "ValidationException"
-            and ("not found" in message.lower() or "does not exist" in message.lower())
-        )
-        if missing:
+        if is_missing(error):
             return None
         raise
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether SageMaker says, in one of its ways, that there is no such job."""
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
+    return code == "ResourceNotFound" or (
+        code == "ValidationException" and ("not found" in message or "does not exist" in message)
+    )
 
 
 def _objective(trial: dict[str, Any]) -> float | None:

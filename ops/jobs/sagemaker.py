@@ -16,8 +16,8 @@ from ml.errors import KennelError
 from ml.search_space import SearchSpace
 from ops import state_bucket
 from ops.jobs import preflight, request, source
-from ops.jobs.follow import JobError
-from ops.jobs.options import JobOptions
+from ops.jobs.follow import JobError, is_missing
+from ops.jobs.options import MAX_TUNING_NAME, JobOptions
 from ops.stage import Stage
 
 Say = Callable[[str], None]
@@ -116,18 +116,19 @@ def stop(stage: Stage, name: str) -> None:
         JobError: there is none of the name, or it is over.
     """
     client = stage.client("sagemaker")
-    refusals = []
-    for call, key in (
-        (client.stop_training_job, "TrainingJobName"),
-        (client.stop_hyper_parameter_tuning_job, "HyperParameterTuningJobName"),
-    ):
+    calls = [(client.stop_training_job, "TrainingJobName")]
+    if len(name) <= MAX_TUNING_NAME:
+        calls.append((client.stop_hyper_parameter_tuning_job, "HyperParameterTuningJobName"))
+    refusal = "there is none of the name"
+    for call, key in calls:
         try:
             call(**{key: name})
         except ClientError as error:
-            refusals.append(error.response["Error"]["Message"])
+            if not is_missing(error):
+                refusal = error.response["Error"]["Message"]
         else:
             return
-    raise JobError("A job to stop is running.", f"{name}: {'; '.join(refusals)}", "./inv jobs lists them.")
+    raise JobError("A job to stop is running.", f"{name}: {refusal}", "./inv jobs lists them.")
 
 
 def stop_all(stage: Stage, say: Say) -> None:

@@ -192,3 +192,30 @@ def test_before_a_destroy_running_jobs_are_stopped_and_waited_for(
     sagemaker.stop_all(stage, said.append)
     assert stopped == ["kennel-dev-1"]
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "told"),
+    [
+        ("kennel-dev-1", {"training": "Requested resource not found.", "tuning": "it is Completed."}, "it is Comp"),
+        ("kennel-dev-1", {"training": "it is Completed.", "tuning": "Requested resource not found."}, "it is Comp"),
+        ("kennel-dev-1", dict.fromkeys(("training", "tuning"), "Requested resource not found."), "there is none"),
+        ("kennel-dev-" + 40 * "1", {"training": "it is Completed.", "tuning": "too long"}, "it is Completed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_stopped_is_told_in_the_words_that_fit(
+    stage: Any, monkeypatch: pytest.MonkeyPatch, name: str, answers: dict[str, str], told: str
+) -> None:
+    class Refusing:
+        def __getattr__(self, call: str) -> Any:
+            message = answers["tuning" if "tuning" in call else "training"]
+
+            def refuse(**_: str) -> None:
+                raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, call)
+
+            return refuse
+
+    monkeypatch.setattr(stage, "client", lambda _: Refusing())
+    with pytest.raises(JobError) as caught:
+        sagemaker.stop(stage, name)
+    assert str(caught.value.received).startswith(f"{name}: {told}")
