@@ -39,6 +39,12 @@ def resolve_precision(precision: str, backbone: LoadedBackbone, photos: int) -> 
         raise KennelError(
             f"precision must be one of auto, {', '.join(get_args(Precision))}", repr(precision), "use auto"
         )
+    if precision == "int8" and (torch.cuda.is_available() or not _can_quantize()):
+        raise KennelError(
+            "int8 features are computed by OpenVINO and NNCF, on a processor",
+            "a CUDA device" if torch.cuda.is_available() else "they are not installed",
+            "use precision=auto, bf16 or f32",
+        )
     if precision == "bf16" and not torch.cuda.is_available() and not _fast("bf16"):
         raise KennelError(
             "bf16 needs a processor that computes in it", "one that does not", "use precision=auto or f32"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import subprocess
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
 PHOTOS = 32
 _TIMEOUT = 1800  # seconds; ResNet-50 takes about five on two idle cores
 _ROOT = Path(__file__).resolve().parents[1]
-
-
-def available() -> bool:
-    return importlib.util.find_spec("nncf") is not None
 
 
 def describe() -> str:
@@ -76,10 +71,6 @@ def graph(backbone: LoadedBackbone, photos: Sequence[Sample], cache: FeatureCach
 
 
 def _quantized(model: openvino.Model, pixels: NDArray[np.float32]) -> Graph:
-    if not available():
-        raise KennelError(
-            "int8 needs NNCF", "it is not installed", "pip install nncf, or use precision=bf16 or f32"
-        )
     with tempfile.TemporaryDirectory(prefix="kennel-quantize-") as name:
         folder = Path(name)
         ir.save(model, folder / "f32.xml")

@@ -69,6 +69,20 @@ def test_bf16_that_the_processor_would_compute_otherwise_is_refused(
         resolve_precision("bf16", backbone, 1)
 
 
+def test_int8_on_a_gpu_or_without_nncf_is_refused_before_anything_starts(
+    backbone: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor(monkeypatch, "avx512_vnni")
+    monkeypatch.setattr(precision, "_QUANTIZERS", ("no_such_package",))
+    with pytest.raises(KennelError, match="int8 features are computed by OpenVINO and NNCF") as caught:
+        resolve_precision("int8", backbone, 1)
+    assert caught.value.received == "they are not installed"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(KennelError) as caught:
+        resolve_precision("int8", backbone, 1)
+    assert caught.value.received == "a CUDA device"
+
+
 def test_an_unknown_precision_is_refused(backbone: LoadedBackbone) -> None:
     with pytest.raises(KennelError, match="precision must be one of auto, f32, bf16, int8"):
         resolve_precision("fp8", backbone, 1)
