@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import distributed
 
+from ml.errors import KennelError
 from ml.launch import die_with_parent
 
 T = TypeVar("T")
@@ -73,6 +74,12 @@ def joined() -> Iterator[Group]:
     group = Group(int(os.environ["RANK"]), world, int(os.environ["LOCAL_RANK"]))
     backend = "gloo"
     if torch.cuda.is_available():
+        if group.local_rank >= torch.cuda.device_count():
+            raise KennelError(
+                "Each process on a machine has a GPU of its own",
+                f"{os.environ['LOCAL_WORLD_SIZE']} processes, {torch.cuda.device_count()} GPUs",
+                "use fewer processes, or device=cpu",
+            )
         torch.cuda.set_device(group.local_rank)
         backend = "cpu:gloo,cuda:nccl"
     store, rank, world = next(distributed.rendezvous("env://", timeout=_TIMEOUT))

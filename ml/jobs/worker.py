@@ -64,9 +64,11 @@ class Spec:
 def run(spec: Spec, on_epoch: Callable[[EpochRow], None] | None = None) -> None:
     """Raises `KennelError`, which stands in the result file too."""
     from ml.distributed import joined
+    from ml.fit import choose_device
     from ml.train import train
 
     try:
+        choose_device(spec.config.device)  # before the group looks for GPUs
         with joined() as group:
             result = train(
                 spec.config,
