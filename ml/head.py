@@ -71,7 +71,14 @@ def train_head(
     with _one_thread():
         prior = _prior(classifier, train, num_classes) if config.head == "linear" and classifier else None
         live = on_epoch if len(decays) == 1 else None
-        heads = [_train_head(train, valid, num_classes, config, decay, prior, live) for decay in decays]
+        heads, failures = [], []
+        for decay in decays:
+            try:
+                heads.append(_train_head(train, valid, num_classes, config, decay, prior, live))
+            except DivergedError as error:
+                failures.append(error)
+    if not heads:
+        raise failures[0]
     best = min(heads, key=lambda head: head.best_loss)
     if on_epoch is not None and live is None:
         for row in best.history:

@@ -198,3 +198,16 @@ def test_each_epoch_of_the_head_that_is_kept_is_told_once(weight_decay: float | 
     config = TrainConfig.from_dict({**CONFIG.to_dict(), "weight_decay": weight_decay})
     head = train_head(clouds(10, 1), clouds(10, 2), num_classes=CLASSES, config=config, on_epoch=told.append)
     assert tuple(told) == head.history
+
+
+def test_a_weight_decay_that_diverges_leaves_the_choice_to_the_others() -> None:
+    config = TrainConfig(epochs=2, learning_rate=0.5, batch_size=1)
+    train, valid = clouds(20, 1), clouds(20, 2)
+    with pytest.raises(KennelError, match="a validation loss that is a number"):
+        train_head(
+            train,
+            valid,
+            num_classes=CLASSES,
+            config=dataclasses.replace(config, weight_decay=WEIGHT_DECAYS[-1]),
+        )
+    assert train_head(train, valid, num_classes=CLASSES, config=config).weight_decay == WEIGHT_DECAYS[0]
