@@ -69,6 +69,25 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(scores / scores.sum(axis=1, keepdims=True))
 
 
+@dataclass(frozen=True)
+class PrecisionCost:
+    """What it costs to have computed features in less than f32: test photos through the same head, both ways."""
+
+    precision: str  # of the features that the head was trained on
+    accuracy: float | None = None  # on test features in that precision; None where that is f32
+    accuracy_f32: float | None = None
+
+    @property
+    def words(self) -> str | None:
+        """None where features are f32."""
+        if self.accuracy is None or self.accuracy_f32 is None:
+            return None
+        return (
+            f"{self.precision}: {self.accuracy:.1%} right with them, "
+            f"{self.accuracy_f32:.1%} with f32's, which serve"
+        )
+
+
 def evaluate(logits: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Evaluation:
     """Measures logits [N, C] against the true labels [N]."""
     # Here: it takes more than a second to import, and most of what imports this module measures nothing.

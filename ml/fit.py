@@ -20,6 +20,7 @@ from ml.errors import KennelError
 from ml.feature_cache import FeatureCache
 from ml.features import extract, resolve_precision
 from ml.fine_tune import fine_tune
+from ml.fine_tune.blocks import last_blocks
 from ml.head import EpochRow, Features, Labels, predict, train_head
 from ml.serving.network import Network
 from ml.weights import LoadedBackbone
@@ -54,7 +55,7 @@ class Material:
         self, split: Split, *, precision: str | None = None, augment: str = "none", views: int = 0
     ) -> Features:
         """[N, D] in the split's order; with views [N * (1 + views), D], all of a photo next to each other."""
-        precision = precision or self.precision
+        precision, augment = precision or self.precision, augment if views else "none"
         key = (split, precision, augment, views)
         if key not in self._known:
             rows = self._extract(self.dataset.split(split), precision, augment, views)
@@ -106,6 +107,21 @@ class Fitted:
         return self.history[self.best_epoch - 1]["valid_loss"]
 
 
+def check(config: TrainConfig, dataset: Dataset, backbone: LoadedBackbone) -> None:
+    """What only data and backbone can tell of the settings: for before anything slow starts. Raises `KennelError`."""
+    photos = len(dataset.train)
+    # The default is nobody's wish: of fewer photos it makes one batch.
+    if config.batch_size > photos and config.batch_size != TrainConfig.batch_size:
+        raise KennelError(
+            "A batch must not be larger than the training split",
+            f"batch_size={config.batch_size}, {photos} training photos",
+            f"use --batch-size {max(1, min(64, photos // 2))}, or more photos",
+        )
+    resolve_precision(config.precision, backbone, photos)
+    if not config.frozen:
+        last_blocks(backbone.module, config.unfreeze)
+
+
 def fit(
     config: TrainConfig,
     material: Material,
@@ -118,14 +134,7 @@ def fit(
 
     Never looks at the test split. Raises `KennelError`.
     """
-    train_photos = len(material.dataset.train)
-    # The default is nobody's wish: of fewer photos it makes one batch.
-    if config.batch_size > train_photos and config.batch_size != TrainConfig.batch_size:
-        raise KennelError(
-            "A batch must not be larger than the training split",
-            f"batch_size={config.batch_size}, {train_photos} training photos",
-            f"use --batch-size {max(1, min(64, train_photos // 2))}, or more photos",
-        )
+    check(config, material.dataset, material.backbone)
     if not config.frozen:
         return _fine_tuned(config, material, checkpoints, resume, on_epoch)
     views = config.extra_views

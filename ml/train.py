@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import re
@@ -31,9 +32,9 @@ from ml.data import Dataset, Split, load_dataset
 from ml.data.files import sweep
 from ml.distributed import SINGLE, Group
 from ml.errors import KennelError
-from ml.evaluate import Evaluation, evaluate, softmax
+from ml.evaluate import Evaluation, PrecisionCost, evaluate, softmax
 from ml.feature_cache import FeatureCache
-from ml.fit import Fitted, Material, choose_device, fit, labels_of, logits_of
+from ml.fit import Fitted, Material, check, choose_device, fit, labels_of, logits_of
 from ml.head import EpochRow, head_spec, predict
 from ml.report import Mistake, ReportInput, write_report
 from ml.serving.engine import Engine
@@ -56,20 +57,6 @@ class RunResult:
     evaluation: Evaluation  # on the test split
     manifest: dict[str, Any]
     precision: PrecisionCost
-
-
-@dataclass(frozen=True)
-class PrecisionCost:
-    """What it costs to have computed features in less than f32: test photos through the same head, both ways."""
-
-    precision: str  # of the features that the head was trained on
-    accuracy: float | None = None  # on test features in that precision; None where that is f32
-    accuracy_f32: float | None = None
-
-    @property
-    def points(self) -> float:
-        """Percentage points that f32 is better."""
-        return 100 * ((self.accuracy_f32 or 0.0) - (self.accuracy or 0.0))
 
 
 def train(
@@ -95,6 +82,7 @@ def train(
         backbone = load_backbone(config.backbone, config.weights)
     with clock.step("data"):
         dataset = load_together(config, work_dir, group, progress=progress)
+        check(config, dataset, backbone)
     material = Material(
         dataset,
         backbone,
@@ -147,14 +135,14 @@ def train(
             artifact.verify(archive)
         with clock.step("report"):
             title = f"{subject or config.subject}, run {run_dir.name}"
-            _write_report(folder / "report.html", title, config, dataset, fitted, logits, evaluation)
+            _write_report(folder / "report.html", title, config, dataset, fitted, logits, evaluation, cost)
         _write_json(
             folder / "metrics.json",
             {
                 "seed": config.seed,
                 "best_epoch": fitted.best_epoch,
                 "class_weights": fitted.class_weights,
-                "history": fitted.history,
+                "history": [_finite(row) for row in fitted.history],
                 "evaluation": evaluation.to_dict(),
                 "features": dataclasses.asdict(cost),
                 "processes": group.world,
@@ -271,6 +259,11 @@ def _run_folder(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _finite(row: EpochRow) -> dict[str, float | None]:
+    """For JSON, which has no word for what a loss is after training has diverged."""
+    return {name: value if math.isfinite(value) else None for name, value in row.items()}
+
+
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
 
@@ -283,6 +276,7 @@ def _write_report(
     fitted: Fitted,
     logits: NDArray[np.float32],
     evaluation: Evaluation,
+    cost: PrecisionCost,
 ) -> None:
     probabilities = softmax(logits)
     guesses = probabilities.argmax(axis=1)
@@ -306,7 +300,11 @@ def _write_report(
                 "python": platform.python_version(),
                 **{name: importlib.metadata.version(name) for name in packages},
             },
-            notes=dataset.notes,
+            notes=(
+                *dataset.notes,
+                f"The weights are those of epoch {fitted.best_epoch} of {len(fitted.history)}.",
+                *([f"Features in {words}."] if (words := cost.words) else []),
+            ),
         ),
     )
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -32,21 +32,11 @@ class Run:
     directory: Path
     archive: Path
     accuracy: float
-    features: dict[str, Any] = field(default_factory=dict)  # their precision, and what it costs
+    precision_cost: str | None  # of features faster than f32, in words
 
     @property
     def report(self) -> Path:
         return self.directory / "report.html"
-
-    @property
-    def precision_cost(self) -> str | None:
-        """What faster features cost, in words; None where they are f32."""
-        fast, exact = self.features.get("accuracy"), self.features.get("accuracy_f32")
-        if fast is None or exact is None:
-            return None
-        return (
-            f"{self.features['precision']}: {fast:.1%} right with them, {exact:.1%} with f32's, which serve"
-        )
 
     @property
     def golden(self) -> Path:
@@ -121,8 +111,11 @@ def finished(stage: Stage, result: dict[str, Any]) -> Run:
         result["sha256"],
         {name: metrics[name] for name in RELEASED_METRICS if name in metrics},
     )
+    from ml.evaluate import PrecisionCost
+
     told = json.loads(Path(result["run_dir"], "metrics.json").read_text())
-    return Run(Path(result["run_dir"]), archive, metrics["accuracy"], told.get("features") or {})
+    cost = PrecisionCost(**told["features"]).words
+    return Run(Path(result["run_dir"]), archive, metrics["accuracy"], cost)
 
 
 def configuration(given: dict[str, Any], config_file: str | None = None) -> TrainConfig:

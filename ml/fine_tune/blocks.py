@@ -57,9 +57,9 @@ def _by_name(backbone: nn.Module) -> dict[str, int]:
     return numbers
 
 
-def unfreeze(network: Network, unfrozen: str) -> list[Parameters]:
-    """Lets learn the head and the last blocks of the backbone; returns these blocks, the last one first."""
-    found = blocks(network.backbone)
+def last_blocks(backbone: nn.Module, unfrozen: str) -> list[Parameters]:
+    """What "all" or "last:N" names, the last one first. Raises `KennelError` where there are fewer."""
+    found = blocks(backbone)
     count = len(found) if unfrozen == "all" else int(unfrozen.removeprefix("last:"))
     if count > len(found):
         raise KennelError(
@@ -67,9 +67,14 @@ def unfreeze(network: Network, unfrozen: str) -> list[Parameters]:
             f"{unfrozen}, and it has {len(found)}",
             f"use last:{len(found)} or fewer, or all",
         )
+    return found[::-1][:count]
+
+
+def unfreeze(network: Network, unfrozen: str) -> list[Parameters]:
+    """Lets learn the head and the last blocks of the backbone; returns these blocks, the last one first."""
+    chosen = last_blocks(network.backbone, unfrozen)
     network.requires_grad_(False)
     network.head.requires_grad_(True)
-    chosen = found[::-1][:count]
     for block in chosen:
         for parameter in block.values():
             parameter.requires_grad_(True)

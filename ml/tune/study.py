@@ -27,7 +27,7 @@ from ml.config import TrainConfig
 from ml.data import load_dataset
 from ml.errors import KennelError
 from ml.feature_cache import FeatureCache
-from ml.fit import Fitted, Material, choose_device, fit
+from ml.fit import Fitted, Material, check, choose_device, fit
 from ml.head import DivergedError, EpochRow
 from ml.report.tuning import TuningReport, write_tuning_report
 from ml.search_space import SearchSpace
@@ -100,6 +100,10 @@ def tune(
     backbone = load_backbone(config.backbone, config.weights)
     dataset = load_dataset(config.data, seed=config.seed, work_dir=work_dir, progress=progress)
     space = space.checked(config, photos=len(dataset.train))
+    first = {name: parameter.edges[0] for name, parameter in space.parameters.items()}
+    unfreeze = space.parameters.get("unfreeze")
+    for value in unfreeze.edges if unfreeze else (config.unfreeze,):
+        check(_settings(config, first | {"unfreeze": value}), dataset, backbone)
     cache = FeatureCache(work_dir / "cache" / "features", limit=int(config.cache_limit_gib * 2**30))
     materials: dict[str, Material] = {}
 

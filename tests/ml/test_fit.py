@@ -56,6 +56,7 @@ def test_views_follow_their_photo(
     assert viewed.shape == (3 * len(plain), plain.shape[1])
     np.testing.assert_array_equal(viewed[::3], plain)
     assert list(photos.labels("train", 2)[::3]) == list(photos.labels("train"))
+    assert photos.features("train", augment="light") is plain  # an unfrozen backbone augments by itself
 
 
 @pytest.mark.parametrize("size", [63, 65, 1000])

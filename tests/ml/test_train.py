@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from ml import train as training
 from ml.config import TrainConfig
 from ml.data import DatasetError
 from ml.errors import KennelError
+from ml.fit import Fitted
 from ml.train import RunResult, code_state, evaluate_artifact, train
 from ml.weights import WeightsError
 from tests.conftest import MakePhotos
@@ -88,6 +92,9 @@ def test_a_run_leaves_all_that_is_to_be_known_of_it(trained: RunResult, photos: 
     )
     assert metrics["evaluation"]["accuracy"] == result.evaluation.accuracy == 1.0
     assert metrics["archive_sha256"] == result.sha256 == artifact.sha256_of(result.archive)
+    report = (result.run_dir / "report.html").read_text()
+    epochs = len(metrics["history"])
+    assert f"The weights are those of epoch {metrics['best_epoch']} of {epochs}." in report
     assert set(metrics["seconds"]) >= {"data", "features", "head", "archive", "proof"}
 
 
@@ -187,6 +194,42 @@ def test_bad_data_stops_a_run_before_the_backbone_sees_an_image(
     with pytest.raises(DatasetError):
         go(config, tmp_path)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"batch_size": 65}, "A batch must not be larger than the training split"),
+        ({"unfreeze": "last:99"}, "unfreeze=last:N must name no more blocks than the backbone has"),
+    ],
+)
+def test_settings_that_do_not_fit_stop_a_run_before_the_backbone_sees_an_image(
+    config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    rule: str,
+) -> None:
+    monkeypatch.setattr("ml.fit.extract", None)
+    with pytest.raises(KennelError) as caught:
+        go(TrainConfig.from_dict({**config.to_dict(), **settings}), tmp_path)
+    assert caught.value.rule == rule
+
+
+def test_an_epoch_after_which_the_loss_was_no_number_is_kept_as_one_without(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = training.fit
+
+    def diverging(*arguments: Any, **named: Any) -> Fitted:
+        fitted = fit(*arguments, **named)
+        last = {**fitted.history[-1], "train_loss": math.nan, "valid_loss": math.inf}
+        return dataclasses.replace(fitted, history=(*fitted.history, last))
+
+    monkeypatch.setattr(training, "fit", diverging)
+    metrics = json.loads((go(config, tmp_path).run_dir / "metrics.json").read_text())
+    assert (metrics["history"][-1]["train_loss"], metrics["history"][-1]["valid_loss"]) == (None, None)
+    assert metrics["history"][0]["train_loss"] > 0
 
 
 def test_bad_weights_stop_a_run_before_the_data_is_looked_at(

@@ -319,6 +319,16 @@ def test_a_batch_that_is_larger_than_the_photos_is_told_before_the_first_trial(
     assert not (tmp_path / "tune").exists()
 
 
+def test_more_blocks_than_there_are_are_told_before_the_first_trial(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "extract", None)
+    space = SearchSpace.from_dict({"unfreeze": ["none", "last:99"]})
+    with pytest.raises(KennelError, match="no more blocks than the backbone has"):
+        tune(config, space, trials=1, work_dir=tmp_path, progress=False)
+    assert not (tmp_path / "tune").exists()
+
+
 def test_two_processes_do_not_tune_in_one_study(config: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "tune" / "breeds").mkdir(parents=True)
     with alone(tmp_path / "tune" / "breeds"), pytest.raises(KennelError) as caught:
