@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,9 @@ def errors_shown() -> Iterator[None]:
             "Remedy: ./inv doctor tells what is missing; then run the same command again.",
             code=1,
         ) from None
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=141) from None
     except KeyboardInterrupt as error:
         told = str(error) or "Interrupted. Nothing is lost: the same command goes on from here."
         raise Exit(f"\n{told}", code=130) from None

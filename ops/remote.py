@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +95,7 @@ def train(stage: Stage, where: Place, given: dict[str, Any], config_file: str | 
     if where.on == "ec2":
         return _on_instance(stage, outputs, ec2.start(stage, outputs, config, where.options, say), say)
     name = sagemaker.start_training(stage, outputs, config, where.options, say)
-    with _detachable(stage, name):
+    with follow.detachable(stage, name):
         return _run(stage, follow.follow(stage, name, say))
 
 
@@ -129,7 +128,7 @@ def tune(
     name = sagemaker.start_tuning(
         stage, outputs, config, where.options, say, space=searched, trials=trials, parallel=parallel
     )
-    with _detachable(stage, name):
+    with follow.detachable(stage, name):
         return tuned.collect(stage, follow.follow(stage, name, say))
 
 
@@ -142,7 +141,7 @@ def attach(stage: Stage, name: str, say: Say) -> Run | Tuned:
     outputs = _outputs(stage, say)
     if any(job.name == name for job in ec2.list_jobs(stage, outputs)):
         return _on_instance(stage, outputs, name, say)
-    with _detachable(stage, name):
+    with follow.detachable(stage, name):
         description = follow.follow(stage, name, say)
         if "HyperParameterTuningJobName" in description:
             return tuned.collect(stage, description)
@@ -171,22 +170,13 @@ def stop(stage: Stage, name: str, say: Say) -> None:
 
 
 def _on_instance(stage: Stage, outputs: dict[str, Any], name: str, say: Say) -> Run:
-    with _detachable(stage, name):
+    with follow.detachable(stage, name):
         ec2.follow(stage, outputs, name, say)
         return finished(stage, vars(ec2.collect(stage, outputs, name, RUNS)))
 
 
 def _run(stage: Stage, description: Mapping[str, Any]) -> Run:
     return finished(stage, vars(results.collect(stage, description, RUNS)))
-
-
-@contextmanager
-def _detachable(stage: Stage, name: str) -> Iterator[None]:
-    """Also where what the job has left is being fetched: the same command again would start another job."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise follow.Detached(stage, name) from None
 
 
 def _outputs(stage: Stage, say: Say) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from ml.config import TrainConfig
 from ml.jobs.instance import STATUS, TOLD
 from ops.jobs import preflight, request, results, source
-from ops.jobs.follow import Detached, JobError, LogView, command, watch
+from ops.jobs.follow import Detached, JobError, LogView, command, detachable, watch
 from ops.jobs.logs import Logs
 from ops.jobs.machine import Machine, MachineError
 from ops.jobs.options import JobOptions, OptionError
@@ -83,7 +83,8 @@ def start(
         if not keep:
             machine.stop()
         raise
-    say(f"Started the job {job} on the instance {machine.id}.")
+    with detachable(stage, job):
+        say(f"Started the job {job} on the instance {machine.id}.")
     return job
 
 

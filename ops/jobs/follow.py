@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
@@ -41,6 +42,15 @@ class Detached(KennelError):
             None,
             f"{command(stage, 'attach', name)} comes back to it; {command(stage, 'stop', name)} ends it.",
         )
+
+
+@contextmanager
+def detachable(stage: Stage, name: str) -> Iterator[None]:
+    """From the job's start until what it leaves is here: the same command again would start another one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Detached(stage, name) from None
 
 
 def command(stage: Stage, what: str, name: str) -> str:
@@ -81,7 +91,7 @@ class View:
         self.name = name
         self._say = say
         self._bar = tqdm(
-            desc=name[-30:],
+            desc=f"{unit}s",
             unit=unit,
             file=sys.stderr,
             ncols=79,

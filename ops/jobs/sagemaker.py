@@ -16,7 +16,7 @@ from ml.errors import KennelError
 from ml.search_space import SearchSpace
 from ops import state_bucket
 from ops.jobs import preflight, request, source
-from ops.jobs.follow import JobError, is_missing
+from ops.jobs.follow import JobError, detachable, is_missing
 from ops.jobs.options import MAX_TUNING_NAME, JobOptions
 from ops.stage import Stage
 
@@ -48,8 +48,9 @@ def start_training(
     name = request.job_name(outputs, options, _now(), tuning=False)
     channels, _ = _prepare(stage, outputs, config, options, say)
     parameters = request.training_job(config, outputs, options, channels, name)
-    _create(stage.client("sagemaker").create_training_job, parameters, "training")
-    say(f"Started the training job {name} on {options.instances} × {options.instance_type}.")
+    with detachable(stage, name):
+        _create(stage.client("sagemaker").create_training_job, parameters, "training")
+        say(f"Started the training job {name} on {options.instances} × {options.instance_type}.")
     return name
 
 
@@ -85,8 +86,9 @@ def start_tuning(
         parallel=parallel,
         early_stopping=early_stopping,
     )
-    _create(stage.client("sagemaker").create_hyper_parameter_tuning_job, parameters, "tuning")
-    say(f"Started the tuning job {name}: {trials} trials, {min(parallel, trials)} at a time.")
+    with detachable(stage, name):
+        _create(stage.client("sagemaker").create_hyper_parameter_tuning_job, parameters, "tuning")
+        say(f"Started the tuning job {name}: {trials} trials, {min(parallel, trials)} at a time.")
     return name
 
 

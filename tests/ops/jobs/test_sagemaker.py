@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from ml.config import TrainConfig
 from ml.search_space import SearchSpace, SpaceError
 from ops.jobs import rights, sagemaker, source
-from ops.jobs.follow import JobError
+from ops.jobs.follow import Detached, JobError
 from ops.jobs.options import JobOptions, OptionError
 from tests.conftest import MakePhotos
 
@@ -94,6 +94,19 @@ def test_a_training_job_gets_its_code_photos_and_weights_uploaded(
     assert uploaded(stage, found["code"]) == ["source.tar.gz"]
     assert len(uploaded(stage, found["data"])) == 16
     assert uploaded(stage, found["weights"]) == ["mine.safetensors"]
+
+
+def test_ctrl_c_once_a_job_has_been_started_says_how_to_come_back(
+    stage: Any, outputs: dict[str, Any], service: SageMaker, make_photos: MakePhotos
+) -> None:
+    def interrupt(text: str) -> None:
+        raise KeyboardInterrupt
+
+    config = TrainConfig(data=str(make_photos()), batch_size=8)
+    options = JobOptions(name="kennel-dev-mine")
+    with pytest.raises(Detached, match="--attach kennel-dev-mine --stage dev"):
+        sagemaker.start_training(stage, outputs, config, options, interrupt)
+    assert len(service.requests) == 1
 
 
 def test_photos_in_a_bucket_are_read_where_they_are(

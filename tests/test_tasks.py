@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from invoke import Exit
+
+import tasks
+from ops.jobs.follow import Detached
+from ops.paths import ROOT
+from ops.stage import Stage
+
+ENDLESS = """
+import sys, invoke, tasks
+try:
+    with tasks.errors_shown():
+        while True:
+            print("a line")
+except invoke.Exit as end:
+    sys.exit(end.code)
+"""
+
+
+def test_a_reader_that_has_seen_enough_ends_a_task_quietly() -> None:
+    program = [sys.executable, "-c", ENDLESS]
+    with subprocess.Popen(
+        program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as task:
+        assert task.stdout is not None and task.stderr is not None
+        assert task.stdout.readline() == "a line\n"
+        task.stdout.close()
+        assert task.stderr.read() == ""
+        assert task.wait(60) == 141
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            Detached(Stage.of("dev"), "kennel-dev-1"),
+            "./inv jobs --attach kennel-dev-1 --stage dev comes back",
+        ),
+        (KeyboardInterrupt(), "the same command goes on from here"),
+        (KeyboardInterrupt("The same command with --resume"), "The same command with --resume"),
+    ],
+)
+def test_ctrl_c_is_no_error_and_says_what_comes_next(raised: BaseException, told: str) -> None:
+    with pytest.raises(Exit) as caught, tasks.errors_shown():
+        raise raised
+    assert caught.value.code == 130
+    assert told in caught.value.message
+    assert "error:" not in caught.value.message
