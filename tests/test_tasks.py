@@ -27,7 +27,8 @@ def test_a_reader_that_has_seen_enough_ends_a_task_quietly() -> None:
     with subprocess.Popen(
         program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as task:
-        assert task.stdout is not None and task.stderr is not None
+        assert task.stdout is not None
+        assert task.stderr is not None
         assert task.stdout.readline() == "a line\n"
         task.stdout.close()
         assert task.stderr.read() == ""
