@@ -75,8 +75,7 @@ def run(spec: Spec, on_epoch: Callable[[EpochRow], None] | None = None) -> None:
                 runs_dir=spec.runs_dir,
                 work_dir=spec.work_dir,
                 checkpoints=spec.checkpoints,
-                # Torchrun starts all processes anew when one has died.
-                resume=spec.resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0",
+                resume=spec.resume or _restarted(),
                 group=group,
                 on_epoch=on_epoch,
                 subject=spec.subject,
@@ -98,6 +97,11 @@ def run(spec: Spec, on_epoch: Callable[[EpochRow], None] | None = None) -> None:
         )
 
 
+def _restarted() -> bool:
+    """Torchrun starts all processes anew when one has ended."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Whole or not at all: any rank may be the one that fails."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -108,6 +112,8 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 def main() -> None:
     try:
         spec = Spec.read(Path(sys.argv[1]))
+        if _restarted() and spec.result.is_file() and "error" in json.loads(spec.result.read_text("utf-8")):
+            sys.exit(1)  # of an error that was told another start would come to the same
         run(spec, Printer(spec.config.max_epochs, functools.partial(print, flush=True)))
     except KennelError as error:
         sys.exit(f"error: {error}")
