@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from ml.config import TrainConfig
 from ml.data import Split
+from ml.data.files import PART, sweep
 from ml.errors import KennelError
 from ops import artifacts
 from ops.paths import RUNS, WORK
@@ -67,7 +68,8 @@ def train(
     from ml.jobs import worker
 
     WORK.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="train-", dir=WORK) as folder:
+    sweep(WORK)
+    with tempfile.TemporaryDirectory(prefix=PART, dir=WORK) as folder:
         result = Path(folder, "result.json")
         spec = worker.Spec(config, RUNS, WORK, checkpoints, resume, result)
         try:

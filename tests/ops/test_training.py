@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,20 @@ def test_ctrl_c_tells_of_resume_where_there_is_something_to_go_on_from(
         training.train(LOCAL, {"unfreeze": "last:1"})
     assert told in str(caught.value)
     assert bool(told) == bool(str(caught.value))
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".part-{dead.pid}-left").mkdir()
+    seen = []
+
+    def killed(spec: worker.Spec) -> None:
+        seen.append([path.name for path in tmp_path.iterdir() if path != spec.result.parent])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "WORK", tmp_path)
+    monkeypatch.setattr(worker, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(LOCAL, {})
+    assert seen == [[]]
