@@ -66,7 +66,7 @@ def test_a_share_holds_every_so_many_photos_of_every_class(make_photos: MakePhot
     assert all(path.resolve().is_relative_to(data) for path in part.rglob("*.png"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_replaced_script_is_measured_in_both_environments_on_the_same_weights(
     arguments: argparse.Namespace, tmp_path: Path
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_process_that_fails_is_told_with_its_words() -> None:
         training.process("bench.replaced_training", "--data=x", "--weights=y", "--nonsense")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_extraction_tuning_and_training_are_measured_from_nothing(
     arguments: argparse.Namespace, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_when_a_process_dies_all_are_started_anew(spec: Callable[[str], Path], t
     assert {each[2] for each in before}.isdisjoint(each[2] for each in after)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_the_launcher_ends_no_process_is_left(
     sign: signal.Signals, spec: Callable[[str], Path], tmp_path: Path
@@ -111,6 +112,7 @@ def test_however_the_launcher_ends_no_process_is_left(
         until(lambda: not any(alive(process) for process in processes), "end")
 
 
+@pytest.mark.long
 def test_several_nodes_meet_at_the_first(spec: Callable[[str], Path], tmp_path: Path) -> None:
     meeting = {"processes": 1, "nodes": 2, "master": ("127.0.0.1", free_port())}
     commands = [

@@ -52,6 +52,7 @@ def test_two_processes_have_the_loss_curve_of_one(
         assert row == pytest.approx(other, abs=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_death_of_a_process_changes_no_bit_of_the_result(
     rank: int, whole: list[dict[str, Any]], photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -71,6 +72,7 @@ def test_the_death_of_a_process_changes_no_bit_of_the_result(
     assert set(capfd.readouterr().err.splitlines()) <= {"error: another process of this training has ended"}
 
 
+@pytest.mark.long
 def test_an_error_in_the_first_process_ends_both(
     photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -224,7 +224,7 @@ def config(make_photos: Callable[..., Path]) -> TrainConfig:
     return TrainConfig(data=str(make_photos()), epochs=2, batch_size=4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_makes_the_model_that_training_here_makes(
     stage: Any, outputs: dict[str, Any], config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
