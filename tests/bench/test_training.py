@@ -33,7 +33,7 @@ RESULT: dict[str, Any] = {
     "share": 1,
     "trials": 20,
     "epochs": 5,
-    "kennel": {"precision": "int8", "rate": 90.0, "tuning_seconds": 18.0},
+    "kennel": {"precision": "int8", "rate": 90.0, "quantization_seconds": 4.0, "tuning_seconds": 18.0},
     "baselines": [
         {
             "name": SHIPPED,
@@ -125,6 +125,7 @@ def test_table_and_picture_are_written_into_the_page_and_written_again(tmp_path:
     assert "| replaced, as shipped | 15.0 | 6.0 × | 6 × | 93 min | 311 × | 300 × |" in written
     assert "| timm/net | 90.0% | 95.5% |" in written
     assert "load was 0.5 to 2.2" in written
+    assert "Quantization takes 4.0 s, once" in written
     assert f"]({training_report.PICTURE})" in written
     drawn = (tmp_path / training_report.PICTURE).read_text()
     assert drawn.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
