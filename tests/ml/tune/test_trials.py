@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.search_space import SearchSpace
+from ml.search_space import Range, SearchSpace
 from ml.tune.trials import TRIALS_FOR_IMPORTANCE, TuningTrial, best, importances
 
 SPACE = SearchSpace.load("learning_rate,batch_size,head")
@@ -15,9 +15,11 @@ SPACE = SearchSpace.load("learning_rate,batch_size,head")
 def trials(number: int, **changes: Any) -> list[TuningTrial]:
     """The loss hangs on the learning rate, less on the head, and on nothing else."""
     chance = np.random.default_rng(0)
+    rates = SPACE.parameters["learning_rate"]
+    assert isinstance(rates, Range)
     found = []
     for i in range(1, number + 1):
-        rate = float(10 ** chance.uniform(-4, -2))
+        rate = float(10 ** chance.uniform(math.log10(rates.low), math.log10(rates.high)))
         head = str(chance.choice(["linear", "two-layer"]))
         params = {"learning_rate": rate, "batch_size": int(chance.choice([16, 32, 64, 128])), "head": head}
         loss = abs(math.log10(rate) + 3) + 0.5 * (head == "linear")
