@@ -273,6 +273,7 @@ def test_checkpoints_of_another_run_are_refused(dataset: Dataset, tmp_path: Path
         tune(other, checkpoints=tmp_path, resume=True)
 
 
+@pytest.mark.long
 def test_a_killed_process_loses_no_more_than_the_epoch_it_was_in(photos: Path, tmp_path: Path) -> None:
     spec = {
         "photos": str(photos),

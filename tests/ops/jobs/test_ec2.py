@@ -30,7 +30,7 @@ from ops.jobs.options import JobOptions, OptionError
 from ops.jobs.rights import RightsError
 from ops.paths import ROOT
 
-pytestmark = pytest.mark.cloud
+pytestmark = [pytest.mark.cloud, pytest.mark.long]
 
 BUCKET = "kennel-dev-artifacts"
 GROUP = "/aws/ssm/kennel-dev-training"
@@ -224,7 +224,6 @@ def config(make_photos: Callable[..., Path]) -> TrainConfig:
     return TrainConfig(data=str(make_photos()), epochs=2, batch_size=4)
 
 
-@pytest.mark.long
 def test_a_job_makes_the_model_that_training_here_makes(
     stage: Any, outputs: dict[str, Any], config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
