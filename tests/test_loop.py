@@ -86,6 +86,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     control.stop(root / ".kennel" / "cloud")
 
 
+@pytest.fixture
+def trained(project: Project) -> Project:
+    """With a model to apply, also where the tests above have not run."""
+    if not (project.root / "terraform" / "stages" / "local.model.tfvars.json").exists():
+        project.inv("train")
+    return project
+
+
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():
@@ -220,7 +228,9 @@ def test_destroy_leaves_nothing(project: Project) -> None:
     assert [role["RoleName"] for role in roles if role["RoleName"].startswith("kennel")] == []
 
 
-def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(project: Project) -> None:
+@pytest.mark.long
+def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(trained: Project) -> None:
+    project = trained
     project.inv("plan")
     task = project.start("apply", "--yes")
     wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
@@ -237,7 +247,9 @@ def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(project: Pro
     assert "golden photo   answered right" in out
 
 
-def test_an_apply_that_is_killed_is_finished_by_terraform_and_the_next_apply_agrees(project: Project) -> None:
+@pytest.mark.long
+def test_an_apply_that_is_killed_is_finished_by_terraform_and_the_next_apply_agrees(trained: Project) -> None:
+    project = trained
     project.inv("destroy", "--yes")
     project.inv("plan")
     task = project.start("apply", "--yes")
@@ -254,7 +266,9 @@ def test_an_apply_that_is_killed_is_finished_by_terraform_and_the_next_apply_agr
     assert "golden photo   answered right" in out
 
 
-def test_an_apply_whose_cloud_is_killed_starts_anew(project: Project) -> None:
+@pytest.mark.long
+def test_an_apply_whose_cloud_is_killed_starts_anew(trained: Project) -> None:
+    project = trained
     project.inv("destroy", "--yes")
     project.inv("plan")
     task = project.start("apply", "--yes")
