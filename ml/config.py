@@ -122,6 +122,11 @@ class TrainConfig:
         return self.unfreeze == "none"
 
     @property
+    def extraction_precision(self) -> Precision:
+        """Of the frozen backbone: where it is unfrozen, `precision` is that of its training."""
+        return self.precision if self.frozen else "auto"
+
+    @property
     def extra_views(self) -> int:
         """Features of so many augmented views are computed for each training photo."""
         return self.views if self.frozen and self.augment != "none" else 0

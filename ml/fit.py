@@ -87,6 +87,11 @@ class Material:
         return np.repeat(labels_of(self.dataset.split(split)), 1 + views)
 
 
+def cache_of(config: TrainConfig, work_dir: Path) -> FeatureCache:
+    """The features that all runs and trials in `work_dir` share."""
+    return FeatureCache(work_dir / "cache" / "features", limit=int(config.cache_limit_gib * 2**30))
+
+
 @dataclass(frozen=True)
 class Fitted:
     backbone: LoadedBackbone  # as it was, or as it was fine-tuned

@@ -29,12 +29,11 @@ from tqdm import tqdm
 from ml import artifact, golden
 from ml.config import TrainConfig
 from ml.data import Dataset, Split, load_dataset
-from ml.data.files import sweep
+from ml.data.files import sweep, write_json
 from ml.distributed import SINGLE, Group
 from ml.errors import KennelError
 from ml.evaluate import Evaluation, PrecisionCost, evaluate, softmax
-from ml.feature_cache import FeatureCache
-from ml.fit import Fitted, Material, check, choose_device, fit, labels_of, logits_of
+from ml.fit import Fitted, Material, cache_of, check, choose_device, fit, labels_of, logits_of
 from ml.head import EpochRow, head_spec, predict
 from ml.report import Mistake, ReportInput, write_report
 from ml.serving.engine import Engine
@@ -86,8 +85,8 @@ def train(
     material = Material(
         dataset,
         backbone,
-        cache=FeatureCache(work_dir / "cache" / "features", limit=int(config.cache_limit_gib * 2**30)),
-        precision=config.precision if config.frozen else "auto",
+        cache=cache_of(config, work_dir),
+        precision=config.extraction_precision,
         seed=config.seed,
         group=group,
         progress=progress,
@@ -126,8 +125,8 @@ def train(
     }
     with _run_folder(runs_dir) as (folder, run_dir):
         with clock.step("archive"):
-            _write_json(folder / "config.json", config.to_dict())
-            _write_json(folder / artifact.MANIFEST, manifest)
+            write_json(folder / "config.json", config.to_dict())
+            write_json(folder / artifact.MANIFEST, manifest)
             save_file(network.state_dict(), folder / artifact.RUN_WEIGHTS)
             (folder / golden.FILE).write_bytes(chosen.content)
             archive, sha256 = artifact.build(folder)
@@ -136,7 +135,7 @@ def train(
         with clock.step("report"):
             title = f"{subject or config.subject}, run {run_dir.name}"
             _write_report(folder / "report.html", title, config, dataset, fitted, logits, evaluation, cost)
-        _write_json(
+        write_json(
             folder / "metrics.json",
             {
                 "seed": config.seed,
@@ -262,10 +261,6 @@ def _run_folder(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
 def _finite(row: EpochRow) -> dict[str, float | None]:
     """For JSON, which has no word for what a loss is after training has diverged."""
     return {name: value if math.isfinite(value) else None for name, value in row.items()}
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
 
 
 def _write_report(

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.errors import KennelError
-from ml.search_space import SearchSpace
 from ops.deploy import Deployment
 from ops.jobs import ec2, follow, results, sagemaker, tuned
 from ops.jobs.options import JobOptions
 from ops.paths import RUNS
 from ops.stage import Stage
 from ops.training import Run, configuration, finished
-from ops.tuning import Tuned
+from ops.tuning import Tuned, space_of
 
 Say = Callable[[str], None]
 
@@ -122,8 +121,7 @@ def tune(
         if number < 1:
             raise KennelError(f"--{flag} is a whole number from 1.", number, f"Correct --{flag}.")
     config = configuration(given, config_file)
-    fixed = [name for name, value in given.items() if value is not None]
-    searched = SearchSpace.load(search, space, fixed=fixed)
+    searched = space_of(given, search, space)
     outputs = _outputs(stage, say)
     name = sagemaker.start_tuning(
         stage, outputs, config, where.options, say, space=searched, trials=trials, parallel=parallel
@@ -139,7 +137,7 @@ def attach(stage: Stage, name: str, say: Say) -> Run | Tuned:
         KennelError: there is no such job, or it failed; Detached on Ctrl-C.
     """
     outputs = _outputs(stage, say)
-    if any(job.name == name for job in ec2.list_jobs(stage, outputs)):
+    if _is_the_instances(stage, outputs, name):
         return _on_instance(stage, outputs, name, say)
     with follow.detachable(stage, name):
         description = follow.follow(stage, name, say)
@@ -163,10 +161,14 @@ def stop(stage: Stage, name: str, say: Say) -> None:
         KennelError: there is none of the name, or it is over.
     """
     outputs = _outputs(stage, say)
-    if any(job.name == name for job in ec2.list_jobs(stage, outputs)):
+    if _is_the_instances(stage, outputs, name):
         ec2.stop(stage, outputs, name)
     else:
         sagemaker.stop(stage, name)
+
+
+def _is_the_instances(stage: Stage, outputs: dict[str, Any], name: str) -> bool:
+    return any(job.name == name for job in ec2.list_jobs(stage, outputs))
 
 
 def _on_instance(stage: Stage, outputs: dict[str, Any], name: str, say: Say) -> Run:

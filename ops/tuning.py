@@ -42,8 +42,7 @@ def tune(
     if trials < 1:
         raise KennelError("--trials is a whole number from 1.", trials, "Correct --trials.")
     config = training.configuration(given, config_file)
-    fixed = [name for name, value in given.items() if value is not None]
-    space = SearchSpace.load(search, space_file, fixed=fixed).checked(config)
+    space = space_of(given, search, space_file).checked(config)
     training.lead_to_data(stage, config.data)
     # Here: torch and Optuna take seconds to import, and a bad setting none to tell.
     from ml.tune import study as studies
@@ -52,6 +51,15 @@ def tune(
     done = len(tuned.trials)
     say(f"Trial {tuned.best.number} of {done} is the best. {_goes_on(done, trials)}")
     return Tuned(tuned.config_file, tuned.report, tuned.best_loss)
+
+
+def space_of(given: dict[str, Any], search: str | None, file: str | None) -> SearchSpace:
+    """What is searched: what is given is not.
+
+    Raises:
+        KennelError: a name or a range breaks a rule.
+    """
+    return SearchSpace.load(search, file, fixed=[name for name, value in given.items() if value is not None])
 
 
 def _goes_on(done: int, trials: int) -> str:

@@ -1,7 +1,8 @@
-"""Folders that are whole or not there, and names that stay inside of them."""
+"""Files and folders that are whole or not there, and names that stay inside of them."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -56,3 +57,10 @@ def building(target: Path) -> Iterator[Path | None]:
         except OSError:
             if not target.is_dir():  # else another process was faster, with the same content
                 raise
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes it aside, and puts it in its place: the same text for the same content."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+    aside.replace(path)

@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import json
 import math
-import os
 import re
 import threading
 import time
@@ -25,9 +24,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ml.config import TrainConfig
 from ml.data import load_dataset
+from ml.data.files import write_json
 from ml.errors import KennelError
-from ml.feature_cache import FeatureCache
-from ml.fit import Fitted, Material, check, choose_device, fit
+from ml.fit import Fitted, Material, cache_of, check, choose_device, fit
 from ml.head import DivergedError, EpochRow
 from ml.report.tuning import TuningReport, write_tuning_report
 from ml.search_space import SearchSpace
@@ -104,11 +103,11 @@ def tune(
     unfreeze = space.parameters.get("unfreeze")
     for value in unfreeze.edges if unfreeze else (config.unfreeze,):
         check(_settings(config, first | {"unfreeze": value}), dataset, backbone)
-    cache = FeatureCache(work_dir / "cache" / "features", limit=int(config.cache_limit_gib * 2**30))
+    cache = cache_of(config, work_dir)
     materials: dict[str, Material] = {}
 
     def material(settings: TrainConfig) -> Material:
-        precision = settings.precision if settings.frozen else "auto"  # as training has it
+        precision = settings.extraction_precision
         if precision not in materials:
             materials[precision] = Material(
                 dataset, backbone, cache=cache, precision=precision, seed=config.seed, progress=progress
@@ -135,7 +134,7 @@ def tune(
                 "search among lower learning rates",
             )
         tuned = Tuned(folder, found, winner, _settings(config, winner.params))
-        _write(tuned.config_file, tuned.config.to_dict())
+        write_json(tuned.config_file, tuned.config.to_dict())
         write_tuning_report(
             tuned.report,
             TuningReport(
@@ -180,7 +179,7 @@ def _run(
             journal.sync()
             done = _trials(study)
             if best(done) is done[-1]:
-                _write(folder / "best.json", settings.to_dict())
+                write_json(folder / "best.json", settings.to_dict())
             shown.finished(done[-1], best(done))
 
 
@@ -315,7 +314,7 @@ def _belongs(folder: Path, identity: dict[str, Any]) -> None:
     """Writes down whose the study is; raises `StudyError` where it is another's."""
     file = folder / "study.json"
     if not file.exists():
-        _write(file, identity)
+        write_json(file, identity)
         return
     try:
         known = json.loads(file.read_text("utf-8"))
@@ -342,9 +341,3 @@ def _belongs(folder: Path, identity: dict[str, Any]) -> None:
 def _shown(path: Path) -> str:
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def _write(path: Path, content: object) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    aside.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
-    aside.replace(path)

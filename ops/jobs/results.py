@@ -16,7 +16,7 @@ from typing import Any, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml import artifact
-from ml.data.files import building
+from ml.data.files import building, write_json
 from ml.jobs.container import DIGESTS, RUN
 from ops import files
 from ops.jobs.follow import JobError
@@ -104,16 +104,12 @@ def _lay_out(unpacked: Path, target: Path, job: dict[str, Any], data: str | None
     if (
         metrics["archive_sha256"] != sha256
     ):  # the same content, compressed by another build of zlib than the job's
-        _write_json(target / "metrics.json", metrics | {"archive_sha256": sha256})
+        write_json(target / "metrics.json", metrics | {"archive_sha256": sha256})
     config = files.read_json(target / "config.json")
     if config and data is not None:
         config["data"] = data  # not where the container had it
-        _write_json(target / "config.json", config)
+        write_json(target / "config.json", config)
     files.write_json(target / JOB, job)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
 
 
 def _collected(run_dir: Path) -> Collected:
