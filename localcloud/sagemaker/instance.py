@@ -60,6 +60,18 @@ class InstanceSpec:
     startup_timeout: float = STARTUP_TIMEOUT  # s
     isolated: bool = False  # EnableNetworkIsolation
 
+    @property
+    def what(self) -> str:
+        """How a FailureReason calls what the container belongs to."""
+        return f"production variant {self.variant_name}"
+
+    @property
+    def log_group(self) -> str:
+        return f"/aws/sagemaker/Endpoints/{self.endpoint_name}"
+
+    def log_stream(self, instance_id: str) -> str:
+        return f"{self.variant_name}/{instance_id}"
+
 
 class Instance:
     def __init__(self, spec: InstanceSpec, host: Host) -> None:
@@ -87,7 +99,7 @@ class Instance:
         if image is None or not image.serve:
             known = ", ".join(self._host.config.repositories("serve")) or "none"
             raise StartError(
-                f'The image "{self.spec.image}" for production variant {self.spec.variant_name} does not '
+                f'The image "{self.spec.image}" for {self.spec.what} does not '
                 f"exist. (The embedded cloud knows these repositories from its images file: {known}.)"
             )
         base = self._folder / "opt" / "ml"
@@ -105,8 +117,8 @@ class Instance:
         stream = logs.Stream(
             self.spec.account_id,
             self.spec.region,
-            f"/aws/sagemaker/Endpoints/{self.spec.endpoint_name}",
-            f"{self.spec.variant_name}/{self.id}",
+            self.spec.log_group,
+            self.spec.log_stream(self.id),
             returns=False,  # output of an endpoint whose group was deleted goes nowhere
         )
         self._log = logs.follow(cast("IO[bytes]", self._child.stdout), stream)
@@ -134,7 +146,7 @@ class Instance:
                 if self._pool.request("GET", "/ping", timeout=_PING_TIMEOUT).status == 200:
                     return
         raise StartError(
-            f"The primary container for production variant {self.spec.variant_name} did not pass the ping "
+            f"The primary container for {self.spec.what} did not pass the ping "
             "health check. Please check CloudWatch logs for this endpoint."
         )
 
@@ -142,9 +154,19 @@ class Instance:
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
-    def invoke(self, body: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def execution_parameters(self) -> bytes:
+        """What the container says of how batch transform should ask it; b"" where it does not."""
+        try:
+            answer = self._pool.request("GET", "/execution-parameters", timeout=_PING_TIMEOUT, redirect=False)
+        except urllib3.exceptions.HTTPError:
+            return b""
+        return answer.data if answer.status == 200 else b""
+
+    def invoke(
+        self, body: bytes, headers: Mapping[str, str], seconds: float = INVOCATION_TIMEOUT
+    ) -> urllib3.BaseHTTPResponse:
         """The container's answer to a request, whatever its status."""
-        timeout = urllib3.Timeout(connect=_PING_TIMEOUT, read=INVOCATION_TIMEOUT)
+        timeout = urllib3.Timeout(connect=_PING_TIMEOUT, read=seconds)
         return self._pool.request(
             "POST", "/invocations", body=body, headers=dict(headers), timeout=timeout, redirect=False
         )
