@@ -28,9 +28,10 @@ def write(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, *, folder: Path = _HERE, **values: Any) -> str:
+    """Fills in a template of `folder`; those that lie here can be included in it."""
     templates = Environment(
-        loader=FileSystemLoader(_HERE),
+        loader=FileSystemLoader([folder, _HERE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
