@@ -1,0 +1,168 @@
+"""CPU time a request costs in HTTP servers that take 100 kB and answer 133 scores, doing nothing in between.
+
+    python -m venv /tmp/servers && /tmp/servers/bin/pip install uvicorn httptools uvloop granian hypercorn aiohttp
+    /tmp/servers/bin/python bench/server_libraries.py
+
+CPU time of the server's processes, by getrusage: it does not change with what else the machine does.
+Rounds are interleaved; the median is printed, and its ratio to the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+BODY: Final = os.urandom(100_000)
+ANSWER: Final = json.dumps([[label / 7 for label in range(133)]]).encode()
+REQUESTS: Final = 1500
+ROUNDS: Final = 5
+SERVERS: Final = {
+    "uvicorn, h11, asyncio": "uvicorn",
+    "uvicorn, h11, uvloop": "uvicorn",
+    "uvicorn, httptools, asyncio": "uvicorn",
+    "uvicorn, httptools, uvloop": "uvicorn",
+    "hypercorn, asyncio": "hypercorn",
+    "granian, asgi, uvloop": "granian",
+    "aiohttp, asyncio": "aiohttp",
+    "aiohttp, uvloop": "aiohttp",
+}
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        return
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    assert len(body) == len(BODY)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ANSWER))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": ANSWER})
+
+
+def serve(name: str, port: int) -> None:
+    library, *parts = name.split(", ")
+    loop = parts[-1]
+    if library == "uvicorn":
+        import uvicorn
+
+        uvicorn.run(
+            app, port=port, http=parts[0], loop=loop, log_config=None, access_log=False, lifespan="off"
+        )
+    elif library == "hypercorn":
+        from hypercorn.__main__ import main
+
+        main(["--bind", f"127.0.0.1:{port}", "--worker-class", loop, "server_libraries:app"])
+    elif library == "granian":
+        from granian import Granian
+        from granian.constants import Interfaces, Loops
+
+        Granian(
+            "server_libraries:app", port=port, interface=Interfaces.ASGI, loop=Loops.uvloop, log_enabled=False
+        ).serve()
+    else:
+        _serve_aiohttp(port, loop)
+
+
+def _serve_aiohttp(port: int, loop: str) -> None:
+    from aiohttp import web
+
+    async def handle(request: web.Request) -> web.Response:
+        assert len(await request.read()) == len(BODY)
+        return web.Response(body=ANSWER, content_type="application/json")
+
+    application = web.Application(client_max_size=2**24)
+    application.router.add_post("/invocations", handle)
+    if loop == "uvloop":
+        import uvloop
+
+        uvloop.install()
+    web.run_app(application, host="127.0.0.1", port=port, access_log=None, print=None)
+
+
+def cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@contextlib.contextmanager
+def running(name: str, port: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, __file__, name, str(port)],
+        cwd=os.path.dirname(os.path.abspath(__file__)),  # noqa: PTH100, PTH120
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            assert time.monotonic() < deadline, f"{name} does not listen"
+            time.sleep(0.05)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def ask(port: int, requests: int) -> None:
+    head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(requests):
+            connection.sendall(head.encode() + BODY)
+            answer = b""
+            while not answer.endswith(ANSWER[-40:]):
+                received = connection.recv(65536)
+                assert received, "the server closed the connection"
+                answer += received
+            assert answer.startswith(b"HTTP/1.1 200")
+
+
+def measure(name: str, port: int) -> float:
+    """CPU microseconds a request: of a run with requests, less one of a run with few."""
+    costs = []
+    for requests in (10, 10 + REQUESTS):
+        before = cpu_of_children()
+        with running(name, port):
+            ask(port, requests)
+        costs.append(cpu_of_children() - before)
+    return (costs[1] - costs[0]) / REQUESTS * 1e6
+
+
+def main() -> None:
+    servers = [name for name, module in SERVERS.items() if importlib.util.find_spec(module)]
+    samples: dict[str, list[float]] = {name: [] for name in servers}
+    for round_number in range(ROUNDS):
+        for number, name in enumerate(servers):
+            samples[name].append(measure(name, 18300 + 10 * round_number + number))
+    first = statistics.median(samples[servers[0]])
+    for name in servers:
+        middle = statistics.median(samples[name])
+        print(f"{name:32} {middle:6.0f} µs a request  {middle / first:5.2f}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        serve(sys.argv[1], int(sys.argv[2]))
+    else:
+        main()
