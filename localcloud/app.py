@@ -15,6 +15,7 @@ from localcloud import accepted, gaps
 from localcloud.config import Config
 from localcloud.functions import with_function_urls
 from localcloud.sagemaker.jobs.interruption import with_interruptions
+from localcloud.sagemaker.runtime import with_invocations
 from localcloud.strangers import refuse_strangers
 from localcloud.wire import error_response, operation, signing_service
 
@@ -40,7 +41,7 @@ def create_app(config: Config) -> WSGIApplication:
         start_response(status, headers)
         return body
 
-    return refuse_strangers(_guard(with_interruptions(with_function_urls(aws))))
+    return refuse_strangers(_guard(with_invocations(with_interruptions(with_function_urls(aws)))))
 
 
 def _guard(app: WSGIApplication) -> WSGIApplication:

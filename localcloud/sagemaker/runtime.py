@@ -1,13 +1,24 @@
-"""SageMaker Runtime: InvokeEndpoint."""
+"""SageMaker Runtime: InvokeEndpoint.
+
+Invocations are answered before moto's dispatcher, Flask and werkzeug's request see them, which takes 3 ms of CPU each.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import secrets
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import urllib3
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.exceptions import ServiceException
+from moto.iam.models import get_account_id_from, mark_account_as_visited
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
@@ -18,7 +29,16 @@ from localcloud.sagemaker.instance import Instance
 
 MAX_BODY = 6_291_456  # bytes; SageMaker's limit of a real-time request
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-_PASSED = ("Content-Type", "Accept", _ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
+_PASSED = {  # to the container, by WSGI's names
+    "CONTENT_TYPE": "Content-Type",
+    "HTTP_ACCEPT": "Accept",
+    "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES": _ATTRIBUTES,
+    "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID": "X-Amzn-SageMaker-Inference-Id",
+}
+_PATH = re.compile(r"/endpoints/(?P<name>[^/]+)/invocations")
+_CREDENTIAL = re.compile(
+    r"AWS4\S* +Credential=(?P<key>[^/,]+)/[^/]*/(?P<region>[^/]*)/sagemaker/aws4_request"
+)
 _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -28,16 +48,19 @@ _BROKEN_OFF = "The container primary closed the connection without a response."
 
 class InvalidRequest(ServiceException):
     code = "ValidationError"
+    status = 400
 
 
 class Unavailable(ServiceException):
     code = "ServiceUnavailable"
+    status = 503
 
 
 class ModelError(ServiceException):
     """The container answered with an error, or not at all (status 0)."""
 
     code = "ModelError"
+    status = 424
 
     def __init__(self, endpoint: str, account_id: str, region: str, status: int, message: str) -> None:
         kind = "client" if 400 <= status < 500 else "server"
@@ -52,48 +75,74 @@ class ModelError(ServiceException):
         self.log_stream_arn = f"arn:aws:logs:{region}:{account_id}:log-group:{group}"
 
 
-class SageMakerRuntime(SageMakerRuntimeResponse):
-    use_raw_body = True
+def with_invocations(app: WSGIApplication) -> WSGIApplication:
+    """`app`, with InvokeEndpoint answered before it sees the request."""
 
-    def _get_action(self) -> str:
-        # moto's would look into a body that is sent as a form
-        return "InvokeEndpointAsync" if self.path.endswith("/async-invocations") else "InvokeEndpoint"
-
-    def invoke_endpoint(self) -> TYPE_RESPONSE:
+    def routed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = _PATH.fullmatch(environ.get("PATH_INFO", ""))
+        signed = path and _CREDENTIAL.match(environ.get("HTTP_AUTHORIZATION", ""))
+        if not path or not signed or environ["REQUEST_METHOD"] != "POST":
+            return app(environ, start_response)
         began = time.perf_counter()
-        name = self.path.split("/")[2]
-        stream = self.normalized_request.environ["wsgi.input"]
-        stream.seek(0)  # moto has parsed, and thereby used up, a body that looks like a form
-        body: bytes = stream.read()
+        key, region = signed["key"], signed["region"]
+        account = environ.get("HTTP_X_MOTO_ACCOUNT_ID") or get_account_id_from(key)
+        mark_account_as_visited(account, key, "sagemaker-runtime", region)
+        try:
+            headers, body = Invocation(account, region, path["name"]).run(environ, began)
+            status = HTTPStatus.OK
+        except (InvalidRequest, Unavailable, ModelError) as error:
+            status = HTTPStatus(error.status)
+            headers = {"Content-Type": "application/json", "X-Amzn-ErrorType": error.code}
+            body = json.dumps({"__type": error.code, **_details(error)}).encode()
+        headers |= {"x-amzn-RequestId": secrets.token_hex(16), "Content-Length": str(len(body))}
+        start_response(f"{status.value} {status.phrase}", list(headers.items()))
+        return [body]
+
+    return routed
+
+
+def _details(error: ServiceException) -> dict[str, Any]:
+    if not isinstance(error, ModelError):
+        return {"Message": error.message}
+    return {
+        "Message": error.message,
+        "OriginalStatusCode": error.original_status_code,
+        "OriginalMessage": error.original_message,
+        "LogStreamArn": error.log_stream_arn,
+    }
+
+
+@dataclass(frozen=True)
+class Invocation:
+    account_id: str
+    region: str
+    endpoint: str
+
+    def run(self, environ: WSGIEnvironment, began: float) -> tuple[dict[str, str], bytes]:
+        """The answer's headers and body."""
+        body: bytes = environ["wsgi.input"].read()
         if len(body) > MAX_BODY:
             raise InvalidRequest(
                 "1 validation error detected: Value at 'body' failed to satisfy constraint: Member must have "
                 f"length less than or equal to {MAX_BODY}"
             )
-        if "X-Amzn-SageMaker-Target-Model" in self.headers:
+        if "HTTP_X_AMZN_SAGEMAKER_TARGET_MODEL" in environ:
             raise NotImplementedError("InvokeEndpoint with TargetModel")
-        variant = self.headers.get("X-Amzn-SageMaker-Target-Variant")
-        return self._invoke(name, variant, body, began)
-
-    def _fleet(self, name: str, variant: str | None) -> Fleet:
-        endpoint = sagemaker_backends[self.current_account][self.region].endpoints.get(name)
-        fleet = endpoint.fleet() if isinstance(endpoint, Endpoint) else None
-        if fleet is None:
-            raise InvalidRequest(f"Endpoint {name} of account {self.current_account} not found.")
-        if variant is not None and variant not in fleet.variants:
-            raise InvalidRequest(f"Variant {variant} not found for endpoint {name}.")
-        return fleet
-
-    def _invoke(self, name: str, variant: str | None, body: bytes, began: float) -> TYPE_RESPONSE:
-        headers = {key: self.headers[key] for key in _PASSED if key in self.headers}
+        headers = {name: environ[key] for key, name in _PASSED.items() if environ.get(key)}
         headers.setdefault("Content-Type", "application/json")
+        variant = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
+        return self.ask(variant, body, headers, began)
+
+    def ask(
+        self, variant: str | None, body: bytes, headers: dict[str, str], began: float
+    ) -> tuple[dict[str, str], bytes]:
         tried: set[str] = set()
-        fleet, exhausted = self._fleet(name, variant), set[Fleet]()
+        fleet, exhausted = self._fleet(variant), set[Fleet]()
         while True:
             choice = fleet.acquire(variant, tried)
             if choice is None:
                 exhausted.add(fleet)
-                fleet = self._fleet(name, variant)  # an update may have replaced it meanwhile
+                fleet = self._fleet(variant)  # an update may have replaced it meanwhile
                 if fleet in exhausted:
                     break
                 continue
@@ -112,18 +161,25 @@ class SageMakerRuntime(SageMakerRuntimeResponse):
                 message = _BROKEN_OFF  # it may be this request that killed it: no other instance gets it
             finally:
                 fleet.release(instance)
-            self._record(name, instance, instances, began, sent, status)
+            self._record(instance, instances, began, sent, status)
             if status == 0:
-                raise ModelError(name, self.current_account, self.region, 0, message)
+                raise ModelError(self.endpoint, self.account_id, self.region, 0, message)
             if not 200 <= status < 300:
                 text = response.data.decode(errors="replace")
-                raise ModelError(name, self.current_account, self.region, status, text)
-            return 200, self._answer_headers(instance, response), response.data
-        raise Unavailable(f"Endpoint {name} of account {self.current_account} has no healthy instance.")
+                raise ModelError(self.endpoint, self.account_id, self.region, status, text)
+            return self._answer_headers(instance, response), response.data
+        raise Unavailable(f"Endpoint {self.endpoint} of account {self.account_id} has no healthy instance.")
 
-    def _record(
-        self, name: str, instance: Instance, instances: int, began: float, sent: float, status: int
-    ) -> None:
+    def _fleet(self, variant: str | None) -> Fleet:
+        endpoint = sagemaker_backends[self.account_id][self.region].endpoints.get(self.endpoint)
+        fleet = endpoint.fleet() if isinstance(endpoint, Endpoint) else None
+        if fleet is None:
+            raise InvalidRequest(f"Endpoint {self.endpoint} of account {self.account_id} not found.")
+        if variant is not None and variant not in fleet.variants:
+            raise InvalidRequest(f"Variant {variant} not found for endpoint {self.endpoint}.")
+        return fleet
+
+    def _record(self, instance: Instance, instances: int, began: float, sent: float, status: int) -> None:
         """One invocation that reached a container; `status` is what it answered, 0 for nothing."""
         now = time.perf_counter()
         values = {
@@ -135,11 +191,11 @@ class SageMakerRuntime(SageMakerRuntimeResponse):
             "Invocation5XXErrors": (float(status == 0 or status >= 500), "None"),
             "InvocationModelErrors": (float(not 200 <= status < 300), "None"),
         }
-        dimensions = {"EndpointName": name, "VariantName": instance.spec.variant_name}
-        Metrics.record(self.current_account, self.region, "AWS/SageMaker", dimensions, values)
+        dimensions = {"EndpointName": self.endpoint, "VariantName": instance.spec.variant_name}
+        Metrics.record(self.account_id, self.region, "AWS/SageMaker", dimensions, values)
 
     @staticmethod
-    def _answer_headers(instance: Instance, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    def _answer_headers(instance: Instance, response: urllib3.BaseHTTPResponse) -> dict[str, str]:
         headers = {
             "Content-Type": response.headers.get("Content-Type", "application/octet-stream"),
             "x-Amzn-Invoked-Production-Variant": instance.spec.variant_name,
@@ -147,6 +203,17 @@ class SageMakerRuntime(SageMakerRuntimeResponse):
         if _ATTRIBUTES in response.headers:
             headers[_ATTRIBUTES] = response.headers[_ATTRIBUTES]
         return headers
+
+
+class SageMakerRuntime(SageMakerRuntimeResponse):
+    """What is not an invocation as AWS takes it; moto's own answers would be made up."""
+
+    def _get_action(self) -> str:
+        # moto's would look into a body that is sent as a form
+        return "InvokeEndpointAsync" if self.path.endswith("/async-invocations") else "InvokeEndpoint"
+
+    def invoke_endpoint(self) -> TYPE_RESPONSE:
+        raise NotImplementedError("InvokeEndpoint is a POST request signed for sagemaker")
 
     def invoke_endpoint_async(self) -> TYPE_RESPONSE:
         raise NotImplementedError("endpoints with asynchronous inference")

@@ -95,3 +95,28 @@ def test_moto_s_own_api_is_switched_off(client: Callable[[str], Any], cloud: Clo
     answer = urllib3.request("POST", f"{cloud.endpoint_url}/moto-api/reset", retries=False)
     assert (answer.status, b"switched off" in answer.data) == (501, True)
     assert "not-reset" in [one["Name"] for one in client("s3").list_buckets()["Buckets"]]
+
+
+SIGNED = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/sagemaker/aws4_request, SignedHeaders=host, Signature=x"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status", "said"),
+    [
+        ("POST", {"Authorization": SIGNED}, 400, "Endpoint none of account 123456789012 not found."),
+        (
+            "POST",
+            {"Authorization": SIGNED, "Origin": "https://evil.example"},
+            403,
+            "no requests from web pages",
+        ),
+        ("GET", {"Authorization": SIGNED}, 501, "InvokeEndpoint is a POST request"),
+        ("POST", {}, 501, "POST /endpoints/none/invocations"),
+    ],
+)
+def test_an_invocation_is_a_signed_post_of_no_web_page(
+    cloud: CloudInfo, method: str, headers: dict[str, str], status: int, said: str
+) -> None:
+    url = f"{cloud.endpoint_url}/endpoints/none/invocations"
+    answer = urllib3.request(method, url, headers=headers, retries=False)
+    assert (answer.status, said in answer.data.decode()) == (status, True)

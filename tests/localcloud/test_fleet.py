@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import tarfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +14,7 @@ from localcloud.sagemaker import archive, fleet, runtime
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import Host, Instance, InstanceSpec
-from localcloud.sagemaker.runtime import SageMakerRuntime, Unavailable
+from localcloud.sagemaker.runtime import Invocation, Unavailable
 
 
 def test_the_supervisor_survives_what_it_did_not_expect(
@@ -40,21 +39,12 @@ def test_the_supervisor_survives_what_it_did_not_expect(
         watched.stop()
 
 
-@pytest.fixture
-def request_() -> Callable[[list[Any]], SageMakerRuntime]:
+def invocation(fleets: list[Any], monkeypatch: pytest.MonkeyPatch) -> Invocation:
     """A request whose endpoint answers with these fleets, one after the other."""
-
-    class Request(SageMakerRuntime):
-        def __init__(self, fleets: list[Any]) -> None:
-            self._fleets = iter(fleets)
-            self.headers: dict[str, str] = {}
-
-        def _fleet(self, name: str, variant: str | None) -> Any:
-            return next(self._fleets)
-
-        def _record(self, *_: Any) -> None: ...
-
-    return Request
+    following = iter(fleets)
+    monkeypatch.setattr(Invocation, "_fleet", lambda *_: next(following))
+    monkeypatch.setattr(Invocation, "_record", lambda *_: None)
+    return Invocation("123456789012", "us-east-1", "e")
 
 
 class Fake:
@@ -68,17 +58,16 @@ class Fake:
 
 
 def test_a_request_follows_the_endpoint_to_the_fleet_that_replaced_its_own(
-    request_: Callable[[list[Any]], Any], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
         runtime, "_ask", lambda *_: SimpleNamespace(status=200, headers={}, data=b"from green")
     )
     instance = SimpleNamespace(id="i-1", spec=SimpleNamespace(variant_name="main"))
-    monkeypatch.setattr(SageMakerRuntime, "current_account", "123456789012", raising=False)
     blue, green = Fake(), Fake(instance)
-    assert request_([blue, green])._invoke("e", None, b"", 0.0)[2] == b"from green"
+    assert invocation([blue, green], monkeypatch).ask(None, b"", {}, 0.0)[1] == b"from green"
     with pytest.raises(Unavailable, match="has no healthy instance"):
-        request_([blue, blue])._invoke("e", None, b"", 0.0)
+        invocation([blue, blue], monkeypatch).ask(None, b"", {}, 0.0)
 
 
 def test_a_damaged_archive_is_model_data_that_cannot_be_extracted(
