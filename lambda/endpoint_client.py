@@ -44,6 +44,7 @@ RETRIED_MODEL_STATUSES = frozenset(
 class Prediction(NamedTuple):
     body: bytes
     attempts: int
+    variant: str | None = None  # of the endpoint
 
 
 class _Answer(NamedTuple):
@@ -102,7 +103,9 @@ class EndpointClient:
             try:
                 answer = self._send(f"/endpoints/{name}/invocations", headers, body, end)
                 if answer.status == 200:
-                    return Prediction(answer.body, attempt)
+                    return Prediction(
+                        answer.body, attempt, answer.headers.get("x-amzn-invoked-production-variant")
+                    )
                 failure = _failure(name, answer)
             except TimeoutError:
                 self.close()

@@ -117,6 +117,7 @@ def _predict(event: object, end: float, fields: dict[str, Any]) -> object:
             seconds=end - time.monotonic(),
         )
     fields["attempts"] = prediction.attempts
+    fields["variant"] = prediction.variant
     return ask.answer(prediction.body)
 
 

@@ -69,7 +69,7 @@ def predict(stage: Stage, outputs: dict[str, Any], images: list[str], *, raw: bo
     Raises:
         KennelError: nothing is deployed that could answer.
     """
-    _check_deployed(outputs)
+    check_deployed(outputs)
     client = stage.client("lambda")
 
     def one(image: str) -> Prediction:
@@ -100,9 +100,19 @@ def invoke(client: Any, outputs: dict[str, Any], event: dict[str, Any]) -> Any:
     Raises:
         KennelError: the function refuses or fails.
     """
+    return called(client, outputs, event)[0]
+
+
+def called(client: Any, outputs: dict[str, Any], event: dict[str, Any], **options: Any) -> tuple[Any, str]:
+    """Invoke the function likewise; return its answer, and with LogType="Tail" the end of its log.
+
+    Raises:
+        KennelError: the function refuses or fails.
+    """
     name, alias = outputs["lambda_function_name"], outputs["lambda_alias"]
+    payload = json.dumps(event).encode()
     try:
-        response = client.invoke(FunctionName=name, Qualifier=alias, Payload=json.dumps(event).encode())
+        response = client.invoke(FunctionName=name, Qualifier=alias, Payload=payload, **options)
     except (BotoCoreError, ClientError) as error:
         raise KennelError(
             f"The function {name} takes the request.", error, "Try again; ./inv status shows what is live."
@@ -115,7 +125,7 @@ def invoke(client: Any, outputs: dict[str, Any], event: dict[str, Any]) -> Any:
         )
     if isinstance(answer, dict) and "error" in answer:
         raise KennelError(answer["error"]["message"])
-    return answer
+    return answer, base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
 
 
 def encoded(image: bytes) -> str:
@@ -142,7 +152,8 @@ def _legacy_event(outputs: dict[str, Any], content: dict[str, str]) -> dict[str,
     return {"endpoint_name": outputs["endpoint_name"], "request_dict": json.dumps(content)}
 
 
-def _check_deployed(outputs: dict[str, Any]) -> None:
+def check_deployed(outputs: dict[str, Any]) -> None:
+    """Raises KennelError where nothing is deployed that could answer."""
     for name, what in (("lambda_function_name", "function"), ("endpoint_name", "endpoint")):
         if not outputs.get(name):
             raise KennelError(

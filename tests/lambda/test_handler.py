@@ -333,6 +333,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_each_call_logs_one_line_without_payload_or_url(
     function: Call, endpoint: FakeEndpoint, remote: Remote, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    endpoint.replies = [Reply(headers={"x-Amzn-Invoked-Production-Variant": "AllTraffic"})]
     function({"request_dict": {"url": remote.photo("/dog.jpg?X-Amz-Signature=secret")}})
     endpoint.replies = [endpoint.model_error(400, "secret")]
     function({"request_dict": {"image": ENCODED}})
@@ -354,6 +355,7 @@ def test_each_call_logs_one_line_without_payload_or_url(
         "source": "url",
         "bytes": len(JPEG),
         "attempts": 1,
+        "variant": "AllTraffic",
         "status": 200,
     }
     assert (refused["level"], refused["message"], refused["status"], refused["error"]) == (
