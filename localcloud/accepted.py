@@ -43,6 +43,8 @@ _WITHOUT_EXECUTION = {
     "CreateTrainingJob with EnableSageMakerMetricsTimeSeries": (
         "Metrics go to CloudWatch; there is no other store of their values in time."
     ),
+    "CreateTransformJob with TransformOutput.KmsKeyId": "Answers are not encrypted with the key.",
+    "CreateTransformJob with TransformResources.VolumeKmsKeyId": "Volumes are folders, and not encrypted.",
     "PutRetentionPolicy": "Log events do not go by their age.",
     "PutBucketLifecycleConfiguration": "Objects neither expire nor move to another storage class.",
     "CreateFlowLogs": "There is no traffic between machines, and nothing is logged.",

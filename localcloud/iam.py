@@ -56,11 +56,11 @@ class Iam(IamResponse):
         return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
-def allows(role: Any, action: str, resource: str = "*") -> bool:
-    """Whether the policies and the boundary of a role, as moto has it, let it act."""
+def allows(role: Any, action: str, resource: str = "*", context: dict[str, list[str]] | None = None) -> bool:
+    """Whether the policies and the boundary of a role, as moto has it, let it act; `context` by lower-case key."""
     documents, boundary = _policies_of(iam_backends[role.account_id][role.partition], role.arn)
     bounds = [documents, *([[boundary]] if boundary else [])]
-    return all(_decide(one, action, resource, {}) == PermissionResult.PERMITTED for one in bounds)
+    return all(_decide(one, action, resource, context or {}) == PermissionResult.PERMITTED for one in bounds)
 
 
 def _policies_of(backend: IAMBackend, arn: str) -> tuple[list[str], str | None]:

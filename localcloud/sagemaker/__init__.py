@@ -1,4 +1,4 @@
-"""SageMaker: endpoints, training and tuning jobs that execute. Other jobs, which moto pretends to run, are refused."""
+"""SageMaker: endpoints and jobs that execute. Those that moto would only pretend to run are refused."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from localcloud.sagemaker.runtime import SageMakerRuntime
 
 
 def install(config: Config) -> None:
-    for name in ("endpoints", "jobs"):
+    for name in ("endpoints", "jobs", "transforms"):
         shutil.rmtree(config.state_dir / name, ignore_errors=True)  # of a cloud that was killed
     Backend.host = Host(config, config.state_dir / "endpoints")
     Backend.jobs_host = Host(config, config.state_dir / "jobs")
+    Backend.transform_host = Host(config, config.state_dir / "transforms")
     Backend.jobs_settings = from_environment()
     gaps.replace_backend(sagemaker_backends, Backend, control_urls)
     gaps.replace_responses(control_urls, SageMaker)

@@ -9,9 +9,10 @@ from moto.core.responses import ActionResult
 
 from localcloud.sagemaker.backend import Backend
 from localcloud.sagemaker.jobs.api import JobsApi
+from localcloud.sagemaker.transform.api import TransformApi
 
 
-class SageMaker(JobsApi):
+class SageMaker(TransformApi, JobsApi):
     @property
     def _backend(self) -> Backend:
         return cast(Backend, self.sagemaker_backend)
@@ -82,7 +83,6 @@ for _method, _operation in {
     "create_cluster": "CreateCluster",
     "create_compilation_job": "CreateCompilationJob",
     "create_processing_job": "CreateProcessingJob",
-    "create_transform_job": "CreateTransformJob",
     "start_pipeline_execution": "StartPipelineExecution",
 }.items():
     setattr(SageMaker, _method, _refusal(_operation))

@@ -14,14 +14,14 @@ from localcloud.sagemaker import archive
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet, Variant
 from localcloud.sagemaker.instance import STARTUP_TIMEOUT, Host, InstanceSpec
-from localcloud.sagemaker.jobs.backend import JobsBackend
 from localcloud.sagemaker.records import EndpointConfigRecord, ModelRecord
 from localcloud.sagemaker.rollout import Rollout
+from localcloud.sagemaker.transform.backend import TransformBackend
 
 _SCALED_COUNT = "sagemaker:variant:DesiredInstanceCount"
 
 
-class Backend(JobsBackend):
+class Backend(TransformBackend):
     host: ClassVar[Host]  # set when the cloud starts
 
     def __init__(self, region_name: str, account_id: str) -> None:

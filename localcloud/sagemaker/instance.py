@@ -34,6 +34,10 @@ class StartError(Exception):
     """An instance did not come up. The message is a FailureReason as AWS words it."""
 
 
+class PingError(StartError):
+    """Its container runs, or did, and was not ready in time."""
+
+
 @dataclass(frozen=True)
 class Host:
     """Where instances run."""
@@ -145,7 +149,7 @@ class Instance:
             with contextlib.suppress(urllib3.exceptions.HTTPError):
                 if self._pool.request("GET", "/ping", timeout=_PING_TIMEOUT).status == 200:
                     return
-        raise StartError(
+        raise PingError(
             f"The primary container for {self.spec.what} did not pass the ping "
             "health check. Please check CloudWatch logs for this endpoint."
         )

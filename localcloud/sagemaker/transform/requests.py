@@ -1,0 +1,73 @@
+"""What CreateTransformJob takes: AWS's rules beyond the shapes, its defaults, and what is not implemented here."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from moto.sagemaker.exceptions import ValidationError
+
+from localcloud import accepted
+from localcloud.sagemaker.jobs import shapes
+from localcloud.sagemaker.jobs.storage import Location
+
+MAX_PAYLOAD_MB = 100  # of a request, and of all that are under way to an instance
+_NOT_IMPLEMENTED = (
+    "DataCaptureConfig",
+    "ExperimentConfig",
+    "DataProcessing.InputFilter",
+    "DataProcessing.OutputFilter",
+    "TransformResources.TransformAmiVersion",
+)
+_NOT_CARRIED_OUT = ("TransformOutput.KmsKeyId", "TransformResources.VolumeKmsKeyId")
+_TAKEN = {
+    "TransformInput.DataSource.S3DataSource.S3DataType": ("S3Prefix", "ManifestFile"),
+    "TransformInput.CompressionType": ("None",),
+    "TransformInput.SplitType": ("None", "Line"),
+    "DataProcessing.JoinSource": ("None",),
+}
+
+
+def complete(given: dict[str, Any], account_id: str) -> dict[str, Any]:
+    """The request with AWS's defaults.
+
+    Raises:
+        ValidationError: AWS refuses it.
+        NotImplementedError: AWS takes it, and nothing here carries it out.
+    """
+    shapes.check("CreateTransformJob", given)
+    request = copy.deepcopy({name: value for name, value in given.items() if value is not None})
+    for path in _NOT_IMPLEMENTED:
+        if at(request, path):
+            raise NotImplementedError(f"CreateTransformJob with {path}")
+    for path, taken in _TAKEN.items():
+        value = at(request, path)
+        if value is not None and value not in taken:
+            raise NotImplementedError(f"CreateTransformJob with {path} {value}")
+    payload, concurrent = request.get("MaxPayloadInMB"), request.get("MaxConcurrentTransforms")
+    if payload is not None and payload > MAX_PAYLOAD_MB:
+        raise ValidationError(
+            f"MaxPayloadInMB must be less than or equal to {MAX_PAYLOAD_MB} MB, received {payload}."
+        )
+    if (payload or 0) * (concurrent or 0) > MAX_PAYLOAD_MB:
+        raise ValidationError(
+            f"The product of MaxConcurrentTransforms ({concurrent}) and MaxPayloadInMB ({payload}) must be less "
+            f"than or equal to {MAX_PAYLOAD_MB} MB."
+        )
+    for uri in (request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"], output_path(request)):
+        Location.of(uri, account_id)
+    for path in _NOT_CARRIED_OUT:
+        if at(request, path):
+            accepted.warn(f"CreateTransformJob with {path}")
+    return request
+
+
+def output_path(request: dict[str, Any]) -> str:
+    return str(request["TransformOutput"]["S3OutputPath"])
+
+
+def at(request: dict[str, Any], path: str) -> Any:
+    value: Any = request
+    for name in path.split("."):
+        value = (value or {}).get(name)
+    return value
