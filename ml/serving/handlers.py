@@ -54,6 +54,7 @@ class Answer:
 
     verbose: bool = False
     top: int = DEFAULT_TOP
+    errors: bool = False  # what is wrong with a request is an answer to it, too
 
 
 def model_fn(model_dir: str) -> Engine:
@@ -111,6 +112,18 @@ def decode_image(data: bytes, declared: str | None) -> Image.Image:
         raise RequestError(status, error.code, error.message) from error
 
 
+def told_as_answer(error: RequestError, accept: str | None) -> bool:
+    """Whether who asks wants an answer to each request, and the fault lies in the request.
+
+    Batch transform fails as a whole with the first object that gets none.
+    """
+    try:
+        wanted = parse_accept(accept).errors
+    except RequestError:
+        return False
+    return wanted and 400 <= error.status_code < 500
+
+
 def parse_accept(accept: str | None) -> Answer:
     """The first part of an Accept header that can be served; raises RequestError (406) if there is none."""
     for part in (accept or JSON).split(","):
@@ -122,24 +135,24 @@ def parse_accept(accept: str | None) -> Answer:
     raise RequestError(
         HTTPStatus.NOT_ACCEPTABLE,
         "not_acceptable",
-        f"Accept has to be {JSON}, or {JSON};verbose=1 with ;top=K (1 or more) if wished.",
+        f"Accept has to be {JSON}, or {JSON};verbose=1 with ;top=K (1 or more) and ;errors=1 if wished.",
     )
 
 
 def _parse_accept_parameters(parameters: list[str]) -> Answer | None:
     values = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
-    if len(values) != len(parameters) or not values.keys() <= {"verbose", "top", "q", "charset"}:
+    if len(values) != len(parameters) or not values.keys() <= {"verbose", "top", "errors", "q", "charset"}:
         return None
-    verbose, top = values.get("verbose", "0"), values.get("top")
-    if verbose not in ("0", "1") or values.get("charset", "utf-8") != "utf-8":
+    verbose, top, errors = values.get("verbose", "0"), values.get("top"), values.get("errors", "0")
+    if errors not in ("0", "1") or verbose not in ("0", "1") or values.get("charset", "utf-8") != "utf-8":
         return None
     if values.get("q", "1").rstrip("0.") == "":
         return None
     if top is None:
-        return Answer(verbose == "1")
+        return Answer(verbose == "1", errors=errors == "1")
     if verbose == "0" or not (top.isascii() and top.isdigit() and 1 <= len(top) <= 6 and int(top)):
         return None
-    return Answer(True, int(top))
+    return Answer(True, int(top), errors == "1")
 
 
 def _verbose(probabilities: Floats, classes: tuple[str, ...], top: int) -> dict[str, Any]:

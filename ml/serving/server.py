@@ -27,6 +27,7 @@ from .errors import ModelError, RequestError
 from .settings import Settings, SettingsError
 
 MAX_READERS: Final = 128  # bodies being received; times max_body_bytes, that is the memory they can take
+MAX_TRANSFORM_MB: Final = 100  # SageMaker's limit of what a transform job has under way to an instance
 GRACE_SECONDS: Final = 25  # SageMaker kills 30 s after SIGTERM
 M_MMAP_THRESHOLD: Final = -3  # malloc.h of glibc
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads it but the log
@@ -47,6 +48,7 @@ class Service:
             routes=[
                 Route("/ping", self.ping, methods=["GET"]),
                 Route("/invocations", self.invocations, methods=["POST"]),
+                Route("/execution-parameters", self.execution_parameters, methods=["GET"]),
             ],
             middleware=[Middleware(logs.RequestLog)],
             exception_handlers={
@@ -60,6 +62,18 @@ class Service:
     async def ping(self, _: Request) -> Response:
         self._loaded()
         return JSONResponse({})
+
+    async def execution_parameters(self, _: Request) -> Response:
+        """How batch transform should ask: the next photo is there when a processor is done with one."""
+        payload = -(-self.settings.max_body_bytes // 2**20)  # MB
+        concurrent = min(2 * cpu_count(), self.settings.max_queue, MAX_TRANSFORM_MB // payload)
+        return JSONResponse(
+            {
+                "MaxConcurrentTransforms": max(1, concurrent),
+                "BatchStrategy": "SINGLE_RECORD",
+                "MaxPayloadInMB": min(payload, MAX_TRANSFORM_MB),
+            }
+        )
 
     async def invocations(self, request: Request) -> Response:
         engine = self._loaded()
@@ -156,6 +170,8 @@ def _busy() -> RequestError:
 
 async def _refuse(request: Request, error: RequestError) -> Response:
     request.state.error = error.code
+    if request.url.path == "/invocations" and handlers.told_as_answer(error, request.headers.get("accept")):
+        return JSONResponse(error.to_dict())
     headers = {}
     if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"

@@ -55,6 +55,23 @@ def test_ping_is_200_once_the_model_is_loaded(client: httpx.Client) -> None:
     assert client.get("/ping").status_code == 200
 
 
+def test_batch_transform_is_told_how_to_ask(client: httpx.Client) -> None:
+    parameters = client.get("/execution-parameters").json()
+    assert 1 <= parameters.pop("MaxConcurrentTransforms") <= 100 // 6
+    assert parameters == {"BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6}
+
+
+@pytest.mark.parametrize("body", [b"no image", b"", JPEG[:400]])
+def test_what_is_wrong_with_a_photo_is_an_answer_where_that_is_wished(
+    client: httpx.Client, body: bytes
+) -> None:
+    wish = {"content-type": "application/x-image", "accept": "application/json;verbose=1;errors=1"}
+    status, told = error_of(client.post("/invocations", content=body, headers=wish))
+    assert status == 200
+    plain, code = error_of(client.post("/invocations", content=body, headers={**wish, "accept": "*/*"}))
+    assert (plain >= 400, code) == (True, told)
+
+
 def test_image_bytes_are_answered_with_one_row_of_scores(client: httpx.Client) -> None:
     response = client.post("/invocations", content=JPEG, headers=IMAGE)
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
