@@ -20,7 +20,7 @@ module "storage" {
   data_bucket = var.data_bucket
   archives    = merge(var.retained_models, var.model == null ? {} : { (var.model.sha256) = var.model.archive })
   data_reader_role_arns = {
-    for actor, role in module.iam.roles : actor => role.arn if contains(["training", "training_instance", "notebook"], actor)
+    for actor, role in module.iam.roles : actor => role.arn if contains(concat(["training", "training_instance", "notebook"], var.endpoint.bulk ? ["endpoint"] : []), actor)
   }
 }
 
@@ -50,6 +50,7 @@ module "iam" {
     log_group_arn = module.endpoint[0].log_group.arn
     in_vpc        = var.endpoint.in_vpc
     captures      = var.endpoint.capture_percent != null
+    bulk          = var.endpoint.bulk
   }
   lambda = {
     endpoint_name  = local.endpoint_name

@@ -173,6 +173,7 @@ variable "endpoint" {
     The endpoint: modules/endpoint. Besides:
     - image: container image in ECR; needed once there is a model. docs/aws.md shows how to build one.
     - in_vpc: attach the containers to the network's subnets.
+    - bulk: whether its model may run over all photos of a bucket (`predict --bulk`); its role then reads the data bucket, and writes answers to the scratch folder.
     - capture_percent: share of requests and answers to record in the artifact bucket (captures/); null: none.
   EOT
   type = object({
@@ -182,6 +183,7 @@ variable "endpoint" {
     environment              = optional(map(string), {})
     network_isolation        = optional(bool)
     in_vpc                   = optional(bool, false)
+    bulk                     = optional(bool, true)
     capture_percent          = optional(number)
     volume_kms_key_arn       = optional(string)
     startup_timeout_seconds  = optional(number)

@@ -9,6 +9,7 @@ data "aws_iam_policy_document" "endpoint" {
   source_policy_documents = concat(
     [data.aws_iam_policy_document.registry.json, data.aws_iam_policy_document.artifact_key.json],
     var.endpoint.in_vpc ? [data.aws_iam_policy_document.interfaces.json] : [],
+    data.aws_iam_policy_document.bulk[*].json,
   )
 
   statement {
@@ -37,7 +38,7 @@ data "aws_iam_policy_document" "endpoint" {
     condition {
       test     = "StringEquals"
       variable = "cloudwatch:namespace"
-      values   = ["/aws/sagemaker/Endpoints"]
+      values   = concat(["/aws/sagemaker/Endpoints"], var.endpoint.bulk ? ["/aws/sagemaker/TransformJobs"] : [])
     }
   }
 

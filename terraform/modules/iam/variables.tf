@@ -76,12 +76,13 @@ variable "network" {
 }
 
 variable "endpoint" {
-  description = "What the endpoint's role is for: the image that it pulls, its log group, whether it sits in the network and records requests. Null: no endpoint."
+  description = "What the endpoint's role is for: the image that it pulls, its log group, whether it sits in the network, records requests, and runs in bulk (batch transform). Null: no endpoint."
   type = object({
     image         = string
     log_group_arn = string
     in_vpc        = optional(bool, false)
     captures      = optional(bool, false)
+    bulk          = optional(bool, false)
   })
   default = null
 
