@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -371,6 +372,38 @@ def predict(
         raise Exit(f"{failed} of {len(images)} photos got no answer.", code=1)
 
 
+@kennel_task(
+    help=STAGE
+    | {
+        "port": "of 127.0.0.1; 8484 or any free one when left out",
+        "for": "seconds, after which it ends by itself; 8 hours when left out",
+        "no-browser": "only print the address",
+    }
+)
+def console(
+    context: Context,
+    stage: str | None = None,
+    port: int | None = None,
+    for_: int | None = None,
+    no_browser: bool = False,
+) -> None:
+    """Open a page for a stage: ask it about a photo; watch its traffic, instances and jobs."""
+    from ops.console.cloud import StageCloud
+    from ops.console.server import LIFETIME, serve
+
+    chosen = Stage.of(stage)
+
+    def ready(address: str) -> None:
+        print(address, flush=True)
+        say("The address opens the page with your credentials: keep it to yourself. Ctrl-C ends it.")
+        if not no_browser:
+            webbrowser.open(address)
+
+    seconds = LIFETIME if for_ is None else remote.integer("for", for_)
+    chosen_port = None if port is None else remote.integer("port", port)
+    serve(StageCloud(chosen), port=chosen_port, seconds=seconds, ready=ready)
+
+
 @kennel_task(help=STAGE | {"json": "as JSON"})
 def status(context: Context, stage: str | None = None, json: bool = False) -> None:
     """Show what is live."""
@@ -516,6 +549,6 @@ def confirm(question: str) -> None:
 
 
 namespace = Collection(
-    up, train, tune, jobs, evaluate, plan, apply, predict, status, destroy, doctor, test, check, docs
+    up, train, tune, jobs, evaluate, plan, apply, predict, console, status, destroy, doctor, test, check, docs
 )  # fmt: skip
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))

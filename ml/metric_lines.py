@@ -46,6 +46,11 @@ def parse(text: str) -> tuple[int, int, dict[str, float]] | None:
     return int(match[1]), int(match[2]), {name: float(value) for name, value in pairs}
 
 
+def metric_name(measure: str) -> str:
+    """What SageMaker calls the measure."""
+    return _NAMES[measure]
+
+
 def definitions() -> list[dict[str, str]]:
     """MetricDefinitions of a training job's AlgorithmSpecification."""
     return [{"Name": _NAMES[name], "Regex": rf"(?:^| ){name}={_NUMBER}"} for name in MEASURES]

@@ -40,7 +40,7 @@ def test_every_command_in_the_documentation_is_one(command: str) -> None:
     if words[0] in {"--list", "--help"}:
         return
     task = tasks.namespace[words[0]]
-    flags = {name.replace("_", "-") for name in inspect.signature(task.body).parameters}
+    flags = {name.rstrip("_").replace("_", "-") for name in inspect.signature(task.body).parameters}
     for word in words[1:]:
         if word.startswith("--"):
             assert word.removeprefix("--") in flags, f"{words[0]} has no {word}"
@@ -62,7 +62,8 @@ def test_every_link_of_the_documentation_leads_somewhere() -> None:
 def test_every_task_and_every_flag_is_explained() -> None:
     for name in tasks.namespace.task_names:
         task = tasks.namespace[name]
-        flags = {flag.replace("_", "-") for flag in inspect.signature(task.body).parameters} - {"context"}
+        parameters = inspect.signature(task.body).parameters
+        flags = {flag.rstrip("_").replace("_", "-") for flag in parameters} - {"context"}
         assert flags == set(task.help), name
 
 

@@ -1,0 +1,1 @@
+"""A local page for a stage: ask it about photos, and see what it does."""
