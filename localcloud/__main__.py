@@ -31,6 +31,11 @@ def main() -> None:
             command.add_argument(
                 "--lifetime", type=float, default=control.LIFETIME, help="seconds until it ends by itself"
             )
+            command.add_argument(
+                "--scaling-speed",
+                type=float,
+                help="how many minutes of scaling and alarms pass in one; LOCALCLOUD_SCALING_SPEED, or 1",
+            )
         elif name == "interrupt":
             command.add_argument("job", metavar="JOB", help="name of the training job")
             command.add_argument("--wait", type=float, default=0.0, help="seconds until there are new ones")
@@ -38,7 +43,11 @@ def main() -> None:
     try:
         if options.command == "start":
             info = control.start(
-                options.state_dir, images=options.images, port=options.port, lifetime=options.lifetime
+                options.state_dir,
+                images=options.images,
+                port=options.port,
+                lifetime=options.lifetime,
+                scaling_speed=options.scaling_speed,
             )
             _print(info)
         elif options.command == "stop":

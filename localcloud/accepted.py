@@ -11,14 +11,11 @@ from wsgiref.types import WSGIEnvironment
 log = logging.getLogger(__name__)
 
 _NO_SCALING = "The number of instances never changes by itself: nothing scales."
-_NO_ALARM = "Alarms are not evaluated; their state changes with SetAlarmState only."
 _NO_NOTEBOOK = "The notebook instance changes its state; no machine, lifecycle script or Jupyter runs."
 _WITHOUT_EXECUTION = {
     "RegisterScalableTarget": _NO_SCALING,
     "PutScalingPolicy": _NO_SCALING,
     "PutScheduledAction": _NO_SCALING,
-    "PutMetricAlarm": _NO_ALARM,
-    "PutCompositeAlarm": _NO_ALARM,
     "RunInstances": (
         "The machine runs commands as processes here; no system boots, and user data never runs: "
         "/opt/kennel is there from the beginning."

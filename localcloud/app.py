@@ -11,7 +11,7 @@ from flask import Flask
 from moto.backends import SERVICE_NAMES
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from localcloud import accepted, gaps
+from localcloud import accepted, clock, gaps, heartbeat
 from localcloud.config import Config
 from localcloud.functions import with_function_urls
 from localcloud.sagemaker.jobs.interruption import with_interruptions
@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 
 
 def create_app(config: Config) -> WSGIApplication:
+    clock.set_speed(config.scaling_speed)
     gaps.install(config)
+    heartbeat.start()
     dispatcher = DomainDispatcherApplication(_backend_app)
 
     def aws(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

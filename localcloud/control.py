@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.clock import MAX_SPEED
 from localcloud.errors import CloudError
 from localcloud.process_identity import start_mark
 
@@ -23,6 +25,7 @@ LIFETIME = 43_200.0  # s; a forgotten cloud ends by itself
 _START_DEADLINE = 60.0  # s
 _STOP_DEADLINE = 15.0  # s until SIGKILL
 _LOG_TAIL = 20  # lines
+_SPEED = "LOCALCLOUD_SCALING_SPEED"
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,18 @@ class CloudInfo:
 
 
 def start(
-    state_dir: Path, *, images: Path | None = None, port: int = 0, lifetime: float = LIFETIME
+    state_dir: Path,
+    *,
+    images: Path | None = None,
+    port: int = 0,
+    lifetime: float = LIFETIME,
+    scaling_speed: float | None = None,
 ) -> CloudInfo:
-    """Return the cloud that runs on `state_dir`, started if there is none. It answers requests on return."""
+    """Return the cloud that runs on `state_dir`, started if there is none. It answers requests on return.
+
+    A minute of scaling and alarms lasts 60 / `scaling_speed` seconds; None takes LOCALCLOUD_SCALING_SPEED, or 1.
+    """
+    speed = _speed(os.environ.get(_SPEED, "1") if scaling_speed is None else str(scaling_speed))
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
     with _lock(state_dir):
@@ -45,7 +57,7 @@ def start(
         if running is not None:
             return running
         _info_file(state_dir).unlink(missing_ok=True)  # of a cloud that was killed
-        return _launch(state_dir, images, port, lifetime)
+        return _launch(state_dir, images, port, lifetime, speed)
 
 
 def stop(state_dir: Path) -> None:
@@ -87,12 +99,22 @@ def interrupt(state_dir: Path, training_job: str, wait: float = 0.0) -> None:
             raise CloudError("The job's spot instances must be there.", error.read().decode()) from error
 
 
-def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float) -> CloudInfo:
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 1 <= speed <= MAX_SPEED:
+        raise CloudError(f"{_SPEED} must be a number from 1 to {MAX_SPEED:g}.", text)
+    return speed
+
+
+def _launch(state_dir: Path, images: Path | None, port: int, lifetime: float, speed: float) -> CloudInfo:
     log_file = state_dir / "cloud.log"
     if log_file.exists():  # the last words of a cloud that was killed
         log_file.replace(log_file.with_name("cloud.log.1"))
     command = [sys.executable, "-m", "localcloud.server", "--state-dir", str(state_dir), "--port", str(port)]
-    command += ["--lifetime", str(lifetime), "--log-file", str(log_file)]
+    command += ["--lifetime", str(lifetime), "--log-file", str(log_file), "--scaling-speed", str(speed)]
     if images is not None:
         command += ["--images", str(images.resolve())]
     # The caller's credentials, profiles and endpoint are none of the cloud's business.

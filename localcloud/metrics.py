@@ -1,37 +1,80 @@
-"""Metrics that the cloud itself publishes: one statistic set a minute and metric, however many the values."""
+"""All metrics of the cloud, its own and those of PutMetricData.
+
+Values of ten seconds of the clock's time are kept for three hours of it, which alarms and scaling need; then those of a
+real minute for a day.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from moto.cloudwatch.models import MetricAggregatedDatum, MetricDatumBase
-from moto.core.common_models import CloudWatchMetricProvider
+from localcloud import clock
+from localcloud.statistics import StatisticSet, merged
 
-from localcloud import gaps
+FINE = 10  # s of the clock's time
+MINUTE = 60
+KEPT_FINE = 3 * 3600 // FINE
+KEPT_MINUTES = 24 * 60
 
-_KEPT_MINUTES = 24 * 60
-
-
-class _Datum(MetricAggregatedDatum):
-    def add(self, value: float) -> None:
-        self.min = min(self.min, value)
-        self.max = max(self.max, value)
-        self.sum += value
-        self.sample_count += 1
+Dimensions = tuple[tuple[str, str], ...]  # sorted
 
 
-gaps.forget_instances(_Datum)
+@dataclass
+class Series:
+    """A metric in one account and region."""
+
+    namespace: str
+    name: str
+    dimensions: Dimensions
+    unit: str
+    resolution: int  # s, 10 or 60: finer periods than it are not told apart
+    _fine: OrderedDict[int, StatisticSet] = field(default_factory=OrderedDict)
+    _minutes: OrderedDict[int, StatisticSet] = field(default_factory=OrderedDict)
+
+    def bucket(self, real: float) -> StatisticSet:
+        """Where a value of that time belongs."""
+        number = int(clock.current().at(real) // FINE)
+        found = self._fine.get(number)
+        if found is not None:
+            return found
+        newest = next(reversed(self._fine), number)
+        if number <= newest - KEPT_FINE:  # of a time long gone
+            return self._minutes.setdefault(int(real // MINUTE), StatisticSet())
+        found = self._fine[number] = StatisticSet()
+        while len(self._fine) > KEPT_FINE:
+            oldest, values = self._fine.popitem(last=False)
+            self._minutes.setdefault(int(_begin(oldest) // MINUTE), StatisticSet()).merge(values)
+        while len(self._minutes) > KEPT_MINUTES:
+            self._minutes.popitem(last=False)
+        return found
+
+    def points(self) -> Iterator[tuple[float, StatisticSet]]:
+        """All values with the real time that CloudWatch stamps them with, in s."""
+        for number, values in self._minutes.items():
+            yield float(number * MINUTE), values
+        for number, values in self._fine.items():
+            yield _begin(number) // self.resolution * self.resolution, values
+
+    def period(self, number: int, seconds: int) -> StatisticSet | None:
+        """The values of a period of the clock's time: from number * seconds."""
+        first = number * seconds // FINE
+        return merged(self._fine.get(one) for one in range(first, first + seconds // FINE))
 
 
-class Metrics(CloudWatchMetricProvider):
-    """moto asks every subclass of its metric provider when metrics are read."""
+def _begin(number: int) -> float:
+    """The real time at which ten seconds begin."""
+    return (
+        clock.current().real(number * FINE) + 1e-6
+    )  # a whole minute must not become the end of the last one
 
+
+class Metrics:
     _lock = threading.Lock()
-    _minutes: ClassVar[OrderedDict[datetime, dict[tuple[str, ...], _Datum]]] = OrderedDict()
+    _groups: dict[tuple[str, str, str, Dimensions], dict[str, Series]] = {}  # noqa: RUF012
 
     @classmethod
     def record(
@@ -41,33 +84,87 @@ class Metrics(CloudWatchMetricProvider):
         namespace: str,
         dimensions: Mapping[str, str],
         values: Mapping[str, tuple[float, str]],
+        *,
+        at: float | None = None,
+        resolution: int = MINUTE,
     ) -> None:
         """One value of each metric, with its unit."""
-        minute = datetime.now(UTC).replace(second=0, microsecond=0, tzinfo=None)
+        real = time.time() if at is None else at
+        group = (account_id, region, namespace, tuple(sorted(dimensions.items())))
         with cls._lock:
-            data = cls._minutes.setdefault(minute, {})
-            while len(cls._minutes) > _KEPT_MINUTES:
-                cls._minutes.popitem(last=False)
             for name, (value, unit) in values.items():
-                key = (
-                    account_id,
-                    region,
-                    namespace,
-                    name,
-                    *(part for pair in dimensions.items() for part in pair),
-                )
-                if key in data:
-                    data[key].add(value)
-                    continue
-                pairs = [{"Name": dimension, "Value": given} for dimension, given in dimensions.items()]
-                data[key] = _Datum(namespace, name, value, value, 1, value, pairs, minute, unit)
+                cls._series(group, name, unit, resolution).bucket(real).add(value)
 
     @classmethod
-    def get_cloudwatch_metrics(cls, account_id: str, region: str) -> list[MetricDatumBase]:
+    def put(
+        cls,
+        account_id: str,
+        region: str,
+        series: tuple[str, str, Dimensions, str],
+        real: float,
+        fill: Callable[[StatisticSet], None],
+        resolution: int,
+    ) -> None:
+        """Let `fill` add values of a time; `series` is namespace, name, dimensions and unit."""
+        namespace, name, dimensions, unit = series
+        with cls._lock:
+            fill(
+                cls._series((account_id, region, namespace, dimensions), name, unit, resolution).bucket(real)
+            )
+
+    @classmethod
+    def _series(
+        cls, group: tuple[str, str, str, Dimensions], name: str, unit: str, resolution: int
+    ) -> Series:
+        members = cls._groups.setdefault(group, {})
+        found = members.get(name)
+        if found is None:
+            found = members[name] = Series(group[2], name, group[3], unit, resolution)
+        return found
+
+    @classmethod
+    def points(
+        cls, account_id: str, region: str, namespace: str, name: str, dimensions: Dimensions, unit: str | None
+    ) -> list[tuple[float, StatisticSet]]:
+        with cls._lock:
+            series = cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
+            if series is None or (unit is not None and unit != series.unit):
+                return []
+            # Copies: values may come in while they are being looked at.
+            return [(at, copy) for at, values in series.points() if (copy := merged([values])) is not None]
+
+    @classmethod
+    def unit(cls, account_id: str, region: str, namespace: str, name: str, dimensions: Dimensions) -> str:
+        with cls._lock:
+            series = cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
+            return series.unit if series else "None"
+
+    @classmethod
+    def period(
+        cls,
+        account_id: str,
+        region: str,
+        metric: tuple[str, str, Dimensions],
+        number: int,
+        seconds: int,
+        statistic: str,
+    ) -> float | None:
+        """A statistic of a period of the clock's time; counts and sums are what a full minute would have made them."""
+        namespace, name, dimensions = metric
+        with cls._lock:
+            series = cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
+            values = series.period(number, seconds) if series else None
+            found = values.get(statistic) if values else None
+        if found is not None and statistic in ("Sum", "SampleCount"):
+            return found * clock.current().speed
+        return found
+
+    @classmethod
+    def all(cls, account_id: str, region: str) -> list[Series]:
         with cls._lock:
             return [
-                datum
-                for data in cls._minutes.values()
-                for key, datum in data.items()
-                if key[:2] == (account_id, region)
+                series
+                for group, members in cls._groups.items()
+                if group[:2] == (account_id, region)
+                for series in members.values()
             ]

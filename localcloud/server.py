@@ -26,24 +26,35 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--lifetime", type=float, required=True)  # s
+    parser.add_argument("--scaling-speed", type=float, default=1.0)
     parser.add_argument("--log-file", type=Path, required=True)  # where our output goes already
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     try:
-        serve(options.state_dir, options.port, options.images, options.lifetime, options.log_file)
+        serve(
+            options.state_dir,
+            options.port,
+            options.images,
+            options.lifetime,
+            options.log_file,
+            options.scaling_speed,
+        )
     except CloudError as error:
         sys.exit(str(error))
 
 
-def serve(state_dir: Path, port: int, images: Path | None, lifetime: float, log_file: Path) -> None:
+def serve(
+    state_dir: Path, port: int, images: Path | None, lifetime: float, log_file: Path, scaling_speed: float
+) -> None:
     try:
         listener = listen(port)
     except OSError as error:
         rule = f"Port {port} must be free."
         raise CloudError(rule, error.strerror, "Choose another, or 0 for any.") from error
     endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
-    config = Config(state_dir, endpoint_url, read_images(images) if images else {})
+    known = read_images(images) if images else {}
+    config = Config(state_dir, endpoint_url, known, scaling_speed=scaling_speed)
 
     from localcloud.app import create_app  # after the port is taken: moto takes a second to import
 

@@ -131,6 +131,11 @@ class Watch:
         return True
 
     @property
+    def recent(self) -> list[float | None]:
+        """The datapoints looked at last, missing ones included, the newest last."""
+        return list(self._recent)
+
+    @property
     def values(self) -> list[float]:
         """The datapoints that the state rests on, the newest last."""
         found = [value for value in self._recent if value is not None]

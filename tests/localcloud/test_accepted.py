@@ -20,20 +20,6 @@ def bucket_with_lifecycle(client: Callable[[str], Any]) -> None:
     )
 
 
-def alarm(client: Callable[[str], Any]) -> None:
-    client("cloudwatch").put_metric_alarm(
-        AlarmName="a",
-        Namespace="n",
-        MetricName="m",
-        ComparisonOperator="GreaterThanThreshold",
-        Threshold=0,
-        EvaluationPeriods=1,
-        Period=60,
-        Statistic="Sum",
-    )
-    client("cloudwatch").delete_alarms(AlarmNames=["a"])
-
-
 def machine(client: Callable[[str], Any]) -> None:
     image = client("ec2").describe_images()["Images"][0]["ImageId"]
     made = client("ec2").run_instances(ImageId=image, MinCount=1, MaxCount=1)
@@ -61,7 +47,6 @@ def model(client: Callable[[str], Any]) -> None:
     ("operation", "call"),
     [
         ("PutBucketLifecycleConfiguration", bucket_with_lifecycle),
-        ("PutMetricAlarm", alarm),
         ("RunInstances", machine),
         ("CreateNotebookInstance", notebook),
         ("CreateModel with EnableNetworkIsolation", model),
