@@ -102,6 +102,19 @@ class Deployment:
         files.write_json(self.plan_record, {"inputs": inputs, "identity": identity, **vars(planned)})
         return planned
 
+    def plan_to_read(self) -> dict[str, Any]:
+        """Return a plan made now as Terraform's JSON, to look at: it takes no lock, and is not kept."""
+        self.terraform.init()
+        lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
+        arguments = self._variables(artifacts.chosen(self.stage), self.terraform.outputs())
+        file = self.stage.directory / "look.tfplan"
+        try:
+            with Progress("plan") as progress:
+                self.terraform.plan(file, [*arguments, "-lock=false"], progress.on_event)
+            return self.terraform.show(file)
+        finally:
+            file.unlink(missing_ok=True)
+
     def saved(self) -> Planned | None:
         """Return the saved plan, or None where there is none.
 

@@ -45,7 +45,7 @@ _HILL = (260,) * 20 + (60,) * 40
 SCENARIOS = (
     # minutes   instances  a minute and instance  seen at
     # 1 - 3     1          260                    240      3 of 3 above 100: ceil(1 × 2.60) = 3, there at 540
-    # 7 - 9     1          260                    600      still above, and 10 s have passed: ceil(3 × 2.60) = 8, at most 4
+    # 7 - 9     1          260                    600      still above, 10 s are over: ceil(3 × 2.60) = 8, at most 4
     # 10 - 15   3          86.7                            below 90, from minute 10 on
     # 16 - 20   4          65
     # 21 - 24   4          15                     1500     15 of 15 below 90: ceil(4 × 0.15) = 1

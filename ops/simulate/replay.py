@@ -129,32 +129,44 @@ class Replay:
 
 
 def replay(
-    name: str, traffic: Traffic, scaling: Scaling, instance: Instance, assumptions: Assumptions
+    name: str,
+    traffic: Traffic,
+    scaling: Scaling,
+    instance: Instance,
+    assumptions: Assumptions,
+    most_refused: float = math.inf,
 ) -> Replay:
-    """Let the engine that the embedded cloud scales with decide, step by step."""
+    """Let the engine that the embedded cloud scales with decide, step by step.
+
+    After `most_refused` requests the rest is left out: the search for a policy has no use for it.
+    """
     rates = traffic.resampled(STEP).rates
     scaler = Scaler(
         scaling.limits, scaling.policies, scaling.scheduled, assumptions,
         resource="endpoint/simulated/variant/AllTraffic", now=BEGINNING,
     )  # fmt: skip
     meters = _Meters(scaler)
+    # Where all metrics are of minutes, nothing is decided between a minute's beginning and the time it is seen.
+    slow = all(period % 60 == 0 for _, period in scaler.wants())
+    phases = {0.0, assumptions.metric_delay % 60 // STEP * STEP} if slow else None
     serving = desired = scaling.initial
     ready = math.inf  # when the activity in progress has come to its end
     capacity, longest = instance.capacity * STEP, instance.queue_seconds / STEP
-    backlog = 0.0
+    backlog = total = 0.0
     counts, paid, refusals, backlogs = [], [], [], []
     for i, rate in enumerate(rates):
         now = BEGINNING + i * STEP
         if now >= ready:
             serving, ready = desired, math.inf
             scaler.complete(now)
-        for activity in scaler.step(now, desired):
-            if activity.status == "InProgress":
-                desired = activity.after
-                if desired > serving:
-                    ready = now + assumptions.start_seconds
-                else:
-                    serving, ready = desired, now + assumptions.stop_seconds
+        if phases is None or now % 60 in phases:
+            for activity in scaler.step(now, desired):
+                if activity.status == "InProgress":
+                    desired = activity.after
+                    if desired > serving:
+                        ready = now + assumptions.start_seconds
+                    else:
+                        serving, ready = desired, now + assumptions.stop_seconds
         arrived = rate * STEP
         able = serving * capacity
         left = backlog + arrived - able
@@ -166,12 +178,15 @@ def replay(
         counts.append(serving)
         paid.append(desired if desired > serving else serving)
         refusals.append(refused)
+        total += refused
         backlogs.append(mean)
         answered = arrived - refused
         flight = (answered / STEP * instance.latency + mean) / serving if serving else 0.0
         meters.add(now + STEP, arrived, serving, flight)
+        if total > most_refused:
+            break
     return Replay(
-        name, scaling, instance, np.array(rates), np.array(counts, float), np.array(paid, float),
+        name, scaling, instance, np.array(rates[: len(counts)]), np.array(counts, float), np.array(paid, float),
         np.array(refusals), np.array(backlogs), list(scaler.activities),
     )  # fmt: skip
 
