@@ -20,7 +20,7 @@ from typing import Any
 
 from ml.errors import KennelError
 
-FORMAT = 1
+FORMAT = 2
 ARCHIVE = "model.tar.gz"
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
@@ -71,6 +71,7 @@ def build(run_dir: Path) -> tuple[Path, str]:
 
     from ml import ir
     from ml.serving import network
+    from ml.serving.preprocessing import Preprocessing
 
     manifest = json.loads((run_dir / MANIFEST).read_text("utf-8"))
     if not ir.available():
@@ -78,7 +79,7 @@ def build(run_dir: Path) -> tuple[Path, str]:
     model = network.build(network.NetworkSpec.from_dict(manifest["network"]))
     model.load_state_dict(load_file(run_dir / RUN_WEIGHTS))
     with tempfile.TemporaryDirectory(prefix="kennel-pack-") as folder:
-        ir.write(model, manifest["preprocessing"]["crop"], Path(folder))
+        ir.write(model, Preprocessing.from_dict(manifest["preprocessing"]), Path(folder))
         members = {
             MANIFEST: run_dir / MANIFEST,
             WEIGHTS: run_dir / RUN_WEIGHTS,

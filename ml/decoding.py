@@ -14,9 +14,9 @@ from ml import augment as augmentation
 from ml.data import Sample
 from ml.errors import KennelError
 from ml.serving import images
-from ml.serving.engine import cpu_count
 from ml.serving.images import ImageError
 from ml.serving.preprocessing import Preprocessing
+from ml.serving.processors import cpu_count
 
 Key = tuple[str, int]  # a photo's SHA-256, and its view: 0 is the plain one
 Frame = NDArray[np.uint8]  # [crop, crop, 3]

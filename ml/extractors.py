@@ -18,7 +18,7 @@ from ml.decoding import Frame, Key
 from ml.errors import KennelError
 from ml.feature_cache import Features, Graph
 from ml.precision import Precision
-from ml.serving.engine import cpu_count
+from ml.serving.processors import cpu_count
 from ml.weights import LoadedBackbone
 
 CUDA_BATCH = 64

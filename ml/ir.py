@@ -37,9 +37,10 @@ def convert(module: torch.nn.Module, size: int, *, batch: int) -> openvino.Model
         return ov.convert_model(traced, input=[batch, 3, size, size])
 
 
-def write(module: torch.nn.Module, size: int, folder: Path) -> None:
-    """Writes model.xml and model.bin: "images" [N, 3, size, size] in, "logits" [N, C] out, weights in f32."""
-    save(convert(module, size, batch=-1), folder / "model.xml")
+def write(module: torch.nn.Module, preprocessing: Preprocessing, folder: Path) -> None:
+    """Writes model.xml and model.bin: bytes "images" [N, crop, crop, 3] in, "logits" [N, C] out, weights in f32."""
+    model = convert(module, preprocessing.crop, batch=-1)
+    save(normalizing(model, preprocessing), folder / "model.xml")
 
 
 def save(model: openvino.Model, path: Path) -> None:

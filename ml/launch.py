@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ml.serving.engine import cpu_count
+from ml.serving.processors import cpu_count
 
 _ROOT = Path(__file__).resolve().parents[1]
 _GRACE = 15  # seconds from SIGTERM to SIGKILL

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from .errors import ModelError
 from .images import ImageError, decode
 from .manifest import Manifest
+from .networks import Floats, Network, OpenVinoNetwork, Pixels, TorchNetwork
 from .preprocessing import Preprocessing
+from .processors import cpu_count as cpu_count
+from .processors import processors
 from .settings import EngineKind
-
-Floats = npt.NDArray[np.float32]
-Network = Callable[[Floats], Floats]  # images [N, 3, H, W] to logits [N, C]; not thread-safe
 
 FILES: Final[dict[EngineKind, tuple[str, ...]]] = {
     "openvino": ("model.xml", "model.bin"),
@@ -34,8 +31,6 @@ class Engine:
         self.manifest = manifest
         self.kind = kind
         self._network = network
-        # A network is not thread-safe; the batch that has it has all processors.
-        self._lock = threading.Lock()
 
     @classmethod
     def load(cls, model_dir: str | Path, kind: EngineKind | None = None) -> Engine:
@@ -43,7 +38,7 @@ class Engine:
         model_dir = Path(model_dir)
         manifest = Manifest.load(model_dir)
         if kind is None:
-            kind = "openvino" if importlib.util.find_spec("openvino") else "torch"
+            kind = _default_kind()
         for name in (*FILES[kind], manifest.golden.file):
             if not (model_dir / name).is_file():
                 raise ModelError(
@@ -52,7 +47,7 @@ class Engine:
                     "Unpack the whole model.tar.gz there, or choose another KENNEL_ENGINE.",
                 )
         try:
-            network = {"openvino": _openvino, "torch": _torch}[kind](model_dir, manifest)
+            network = _network(kind, model_dir, manifest)
         except Exception as error:
             raise ModelError(
                 f"The {kind} engine loads the model.",
@@ -71,14 +66,23 @@ class Engine:
     def preprocessing(self) -> Preprocessing:
         return self.manifest.preprocessing
 
-    def predict(self, batch: Floats) -> Floats:
-        """Preprocessed images [N, 3, H, W] to logits [N, C]; safe to call from several threads."""
-        with self._lock:
-            return self._network(batch)
+    @property
+    def concurrency(self) -> int:
+        """So many callers of `infer` at once make use of the processors."""
+        return self._network.concurrency
+
+    @property
+    def max_batch(self) -> int:
+        """The most images a call of `infer` that pay; 1: as many calls are as fast."""
+        return self._network.max_batch
+
+    def infer(self, pixels: Pixels) -> Floats:
+        """Pixels [N, H, W, 3], as preprocessing gives them, to logits [N, C]; safe to call from several threads."""
+        return self._network(pixels)
 
     def classify(self, images: Sequence[Image.Image]) -> Floats:
         """RGB images to logits [N, C]."""
-        return self.predict(np.stack([self.preprocessing.apply(image) for image in images]))
+        return self.infer(np.stack([self.preprocessing.pixels(image) for image in images]))
 
     def _warm_up(self, model_dir: Path) -> None:
         golden = self.manifest.golden
@@ -112,44 +116,23 @@ def softmax(logits: Floats) -> Floats:
     return shares
 
 
-def cpu_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _default_kind() -> EngineKind:
+    if importlib.util.find_spec("openvino") is None or _has_gpu():
+        return "torch"
+    return "openvino"
 
 
-def _openvino(model_dir: Path, manifest: Manifest) -> Network:
-    import openvino
-
-    options = {
-        # Without this hint OpenVINO computes in bf16 where the processor can.
-        "INFERENCE_PRECISION_HINT": manifest.precision,
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": cpu_count(),
-    }
-    request = openvino.compile_model(model_dir / "model.xml", "CPU", options).create_infer_request()
-
-    def network(batch: Floats) -> Floats:
-        request.infer({0: batch}, share_inputs=True)
-        # A copy: the next inference writes over the tensor.
-        return np.array(request.get_output_tensor(0).data, np.float32)
-
-    return network
-
-
-def _torch(model_dir: Path, manifest: Manifest) -> Network:
+def _has_gpu() -> bool:
+    # Looked for before torch is imported, which takes seconds and hundreds of megabytes.
+    if not any(Path("/dev").glob("nvidia[0-9]*")) or importlib.util.find_spec("torch") is None:
+        return False
     import torch
-    from safetensors.torch import load_file
 
-    from .network import NetworkSpec, build
+    return torch.cuda.is_available()
 
-    model = build(NetworkSpec.from_dict(manifest.network))
-    model.load_state_dict(load_file(model_dir / "model.safetensors"))
-    model.to(memory_format=torch.channels_last)
 
-    def network(batch: Floats) -> Floats:
-        with torch.inference_mode():
-            images = torch.from_numpy(batch).contiguous(memory_format=torch.channels_last)
-            logits: Floats = model(images).numpy()
-            return logits
-
-    return network
+def _network(kind: EngineKind, model_dir: Path, manifest: Manifest) -> Network:
+    cores = processors().cores
+    if kind == "openvino":
+        return OpenVinoNetwork(model_dir / "model.xml", manifest.precision, cores)
+    return TorchNetwork(model_dir / "model.safetensors", manifest, cores)

@@ -11,9 +11,9 @@ from typing import Any, Final
 from .errors import ModelError
 from .preprocessing import Preprocessing
 
-FORMAT: Final = 1
-PRECISIONS: Final = ("f32",)
-_REMEDY: Final = "Pack the model again with this version of the project."
+FORMAT: Final = 2
+PRECISIONS: Final = ("f32", "bf16", "int8")
+_REMEDY: Final = "Train the model again with this version of the project."
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ class Preprocessing:
             keys = ", ".join(cls.__dataclass_fields__)
             raise ValueError(f"preprocessing has {sorted(values)}; exactly {keys} are needed.") from error
 
+    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """[crop, crop, 3], as the engine takes them; `image` is RGB."""
+        return np.array(self.frame(image))  # writable, as PyTorch wants arrays
+
     def apply(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """float32 [3, crop, crop], contiguous; `image` is RGB."""
         return self.normalize(self.frame(image))

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from ml import artifact, ir
 from ml.artifact import ArtifactError
 from ml.serving.network import HeadSpec, NetworkSpec, build
+from ml.serving.preprocessing import Preprocessing
 from tests.ml.conftest import TINY
 from tests.ml.serving.conftest import CLASSES, write_run
 
@@ -93,13 +94,14 @@ def test_packing_again_gives_the_same_bytes_here_and_in_another_process(archive:
 
 def test_a_graph_has_names_that_tell_its_places_only(tmp_path: Path) -> None:
     module = build(NetworkSpec(TINY, HeadSpec(), 3))
+    preprocessing = Preprocessing(182, 160, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        ir.write(module, 160, folder)
+        ir.write(module, preprocessing, folder)
     assert (tmp_path / "a" / "model.xml").read_bytes() == (tmp_path / "b" / "model.xml").read_bytes()
     text = (tmp_path / "a" / "model.xml").read_text()
     assert set(re.findall(r'names="([^"]+)"', text)) == {"images", "logits"}
-    assert 'shape="?,3,160,160"' in text
+    assert 'shape="?,160,160,3"' in text
 
 
 def test_an_archive_proves_itself_with_its_own_code(archive: Path) -> None:
@@ -212,10 +214,10 @@ def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         artifact.inspect(tmp_path / "model.tar.gz")
 
 
-@pytest.mark.parametrize("manifest", [None, b"{}", b'{"format": 2}', b"[]"])
+@pytest.mark.parametrize("manifest", [None, b"{}", b'{"format": 1}', b"[]"])
 def test_an_archive_without_a_manifest_of_ours_is_refused(tmp_path: Path, manifest: bytes | None) -> None:
     members = {"manifest.json": manifest} if manifest is not None else {"readme.txt": b"x"}
-    with pytest.raises(ArtifactError, match=r"An archive must hold a manifest\.json of format 1"):
+    with pytest.raises(ArtifactError, match=r"An archive must hold a manifest\.json of format 2"):
         artifact.inspect(pack(tmp_path / "model.tar.gz", members))
 
 

@@ -49,7 +49,7 @@ def write_run(directory: Path) -> None:
         probabilities = network(pixels[None]).softmax(-1)[0]
     label = int(probabilities.argmax())
     manifest = {
-        "format": 1,
+        "format": artifact.FORMAT,
         "classes": CLASSES,
         "network": spec.to_dict(),
         "preprocessing": preprocessing.to_dict(),
@@ -88,12 +88,16 @@ class RunningServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def workers(self) -> list[int]:
+        """Process ids of the workers that became ready, by age."""
+        return [int(str(event["pid"])) for event in self.events("ready")]
+
     def resident_bytes(self) -> int:
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        pages = Path(f"/proc/{self.workers()[-1]}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def peak_resident_bytes(self) -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.workers()[-1]}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
     def events(self, name: str) -> list[dict[str, object]]:
@@ -104,12 +108,13 @@ def server_process(model_dir: Path, **environment: str) -> subprocess.Popen[str]
     """`python -m serving`, as a container starts it; it sees nothing of this repository."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-W", "error::ResourceWarning", "-m", "serving"],
+        [sys.executable, "-m", "serving"],
         cwd=model_dir,
         env={
             **kept,
             "PYTHONPATH": str(model_dir / "code"),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONWARNINGS": "error::ResourceWarning",
             "SAGEMAKER_BASE_DIR": str(model_dir.parent),
             "SAGEMAKER_BIND_TO_PORT": "0",
             "KENNEL_HOST": "127.0.0.1",
