@@ -16,6 +16,7 @@ from localcloud.scaling.policies import (
     ScheduledAction,
     Step,
     StepScaling,
+    Suspended,
     TargetTracking,
 )
 from localcloud.scaling.scaler import Scaler
@@ -35,6 +36,7 @@ __all__ = [
     "State",
     "Step",
     "StepScaling",
+    "Suspended",
     "TargetTracking",
     "Watch",
     "evaluate",

@@ -82,6 +82,8 @@ class Watch:
         size = alarm.evaluation_periods + EXTRA_PERIODS
         self._recent: deque[float | None] = deque([None] * size, size)
         self._breaching: deque[bool | None] = deque([None] * size, size)
+        self._missing = size  # how many of these
+        self._hits = 0  # how many of the newest N breach
         self._seen: int | None = None  # number of the newest period looked at
         self._fired: float | None = None
 
@@ -94,6 +96,8 @@ class Watch:
             place = len(self._recent) - 1 - (self._seen - number)
             self._recent[place] = value
             self._breaching[place] = self.alarm.breaches(value)
+            self._missing = self._breaching.count(None)
+            self._hits = sum(1 for flag in islice(self._breaching, EXTRA_PERIODS, None) if flag)
 
     def look(self, now: float) -> bool:
         """Evaluate what can be seen by now; return whether the state has changed."""
@@ -102,9 +106,7 @@ class Watch:
             return False
         first = newest - len(self._recent) + 1 if self._seen is None else self._seen + 1
         for number in range(max(first, newest - len(self._recent) + 1), newest + 1):
-            value = self._values.pop(number, None)
-            self._recent.append(value)
-            self._breaching.append(None if value is None else self.alarm.breaches(value))
+            self._append(self._values.pop(number, None))
         if self._values and min(self._values) <= newest:  # skipped over
             self._values = {number: value for number, value in self._values.items() if number > newest}
         self._seen = newest
@@ -114,14 +116,24 @@ class Watch:
         self.since, self._fired = now, None
         return self.state != before
 
+    def _append(self, value: float | None) -> None:
+        flag = None if value is None else self.alarm.breaches(value)
+        self._missing += (flag is None) - (self._breaching[0] is None)
+        self._hits += (flag is True) - (self._breaching[EXTRA_PERIODS] is True)
+        self._recent.append(value)
+        self._breaching.append(flag)
+
     def _evaluate(self) -> State:
-        alarm, flags = self.alarm, self._breaching
-        if None in flags:
+        alarm = self.alarm
+        if self._missing:
             return evaluate(
-                flags, alarm.evaluation_periods, alarm.datapoints_to_alarm, alarm.missing, self.state
+                self._breaching,
+                alarm.evaluation_periods,
+                alarm.datapoints_to_alarm,
+                alarm.missing,
+                self.state,
             )
-        count = flags.count(True) - sum(1 for flag in islice(flags, EXTRA_PERIODS) if flag)
-        return "ALARM" if count >= alarm.datapoints_to_alarm else "OK"
+        return "ALARM" if self._hits >= alarm.datapoints_to_alarm else "OK"
 
     def fires(self, now: float) -> bool:
         """Return whether the alarm's action is due: on entering ALARM, and again every minute as it lasts."""

@@ -35,6 +35,15 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Suspended:
+    """What a scalable target is told to leave alone for the time being."""
+
+    scale_in: bool = False
+    scale_out: bool = False
+    scheduled: bool = False
+
+
+@dataclass(frozen=True)
 class TargetTracking:
     name: str
     target: float

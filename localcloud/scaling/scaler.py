@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from localcloud.scaling.activities import Activity, Reason
 from localcloud.scaling.alarms import Alarm, Watch
 from localcloud.scaling.assumptions import Assumptions
-from localcloud.scaling.policies import Limits, Policy, ScheduledAction, StepScaling, TargetTracking
+from localcloud.scaling.policies import (
+    Limits,
+    Policy,
+    ScheduledAction,
+    StepScaling,
+    Suspended,
+    TargetTracking,
+)
 from localcloud.scaling.schedule import Next, times
 
 _KEPT_ACTIVITIES = 1000
@@ -63,6 +70,7 @@ class Scaler:
         self.limits = limits
         self.assumptions = assumptions or Assumptions()
         self.resource = resource
+        self.suspended = Suspended()
         self.activities: deque[Activity] = deque(maxlen=_KEPT_ACTIVITIES)  # the newest last
         self._tracked: dict[str, _Tracked] = {}
         self._scheduled: dict[str, _Scheduled] = {}
@@ -135,8 +143,16 @@ class Scaler:
         made: list[Activity] = []
         for scheduled in self._scheduled.values():
             if scheduled.due is not None and scheduled.due <= now:
-                made.append(self._apply(scheduled, now, capacity))
+                if self.suspended.scheduled:
+                    scheduled.due = scheduled.following(now)
+                else:
+                    made.append(self._apply(scheduled, now, capacity))
         wishes, refusals = self._look(now, capacity)
+        wishes = [
+            wish
+            for wish in wishes
+            if not (self.suspended.scale_out if wish.capacity > capacity else self.suspended.scale_in)
+        ]
         if self._current is not None:
             return made
         if blocked:
