@@ -12,6 +12,7 @@ what it takes to work it off. Of those that wait, ρ^(√(2(n+1)) - 1) of all, t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,13 @@ def waits(rates: Any, instances: Any, capacity: float) -> tuple[Numbers, Numbers
     load = np.minimum(np.asarray(rates, float) / (count * capacity), _HIGHEST)
     probability = np.power(load, np.sqrt(2 * (count + 1)) - 1)
     return probability, 0.5 / (count * capacity * (1 - load))
+
+
+def wait(rate: float, instances: int, capacity: float) -> float:
+    """Return the mean wait of all requests at one moment, in seconds."""
+    load = min(rate / (instances * capacity), _HIGHEST)
+    probability = math.pow(load, math.sqrt(2 * (instances + 1)) - 1)
+    return probability * 0.5 / (instances * capacity * (1 - load))
 
 
 def beyond(seconds: float, fixed: Numbers, probability: Numbers, mean: Numbers) -> Numbers:

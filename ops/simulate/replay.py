@@ -124,7 +124,11 @@ class Replay:
 
     @property
     def reaction(self) -> Reaction | None:
-        """The longest overload."""
+        """The first overload, until there was capacity in service for it."""
+        return next(iter(self.overloads), None)
+
+    @property
+    def worst(self) -> Reaction | None:
         return max(self.overloads, key=lambda overload: overload.seconds, default=None)
 
 
@@ -148,6 +152,7 @@ def replay(
     meters = _Meters(scaler)
     # Where all metrics are of minutes, nothing is decided between a minute's beginning and the time it is seen.
     slow = all(period % 60 == 0 for _, period in scaler.wants())
+    fast = any(metric == FAST_METRIC for metric, _ in scaler.wants())
     phases = {0.0, assumptions.metric_delay % 60 // STEP * STEP} if slow else None
     serving = desired = scaling.initial
     ready = math.inf  # when the activity in progress has come to its end
@@ -181,7 +186,11 @@ def replay(
         total += refused
         backlogs.append(mean)
         answered = arrived - refused
-        flight = (answered / STEP * instance.latency + mean) / serving if serving else 0.0
+        flight = 0.0
+        if fast and serving:
+            flight = (
+                answered / STEP * (instance.latency + queueing.wait(rate, serving, instance.capacity)) + mean
+            ) / serving
         meters.add(now + STEP, arrived, serving, flight)
         if total > most_refused:
             break

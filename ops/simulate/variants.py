@@ -15,7 +15,6 @@ from localcloud.scaling import (
     StepScaling,
     TargetTracking,
 )
-from ops.simulate import queueing
 from ops.simulate.declared import Scaling
 from ops.simulate.replay import Instance
 from ops.traffic import Traffic
@@ -26,19 +25,13 @@ DAYS = {"weekday": ("MON-FRI", range(5)), "weekend": ("SAT,SUN", range(5, 7))}
 
 
 def in_flight(target: float, instance: Instance) -> float:
-    """Return how many requests are in flight at an instance that gets `target` a minute: Little's law."""
-    rate = target / 60
-    probability, mean = queueing.waits([rate], [1], instance.capacity)
-    return max(rate * (instance.latency + float(probability[0] * mean[0])), 0.01)
+    """Return how many requests are in flight at an instance that gets `target` a minute: Little's law, none waiting."""
+    return target / 60 * instance.latency
 
 
 def a_minute(flight: float, instance: Instance) -> float:
     """The other way round."""
-    low, high = 0.0, 60 * instance.capacity
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if in_flight(middle, instance) < flight else (low, middle)
-    return high
+    return flight / instance.latency * 60
 
 
 def minute_target(scaling: Scaling, instance: Instance) -> float:
@@ -131,7 +124,7 @@ def variants(planned: Scaling, traffic: Traffic, instance: Instance) -> list[tup
         if same is None:
             unique.append((name, scaling))
         else:
-            unique[same] = (f"{unique[same][0]} ({name})", unique[same][1])
+            unique[same] = (f"{name} (planned)", unique[same][1])
     return unique
 
 
