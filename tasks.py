@@ -26,6 +26,7 @@ from ops.deploy import Deployment
 from ops.jobs.follow import Detached
 from ops.live import Report, look
 from ops.paths import CLOUD, shown
+from ops.simulate import command as simulation
 from ops.stage import Stage, cloud_variables
 from ops.tuning import Tuned
 
@@ -404,6 +405,61 @@ def console(
     serve(StageCloud(chosen), port=chosen_port, seconds=seconds, ready=ready)
 
 
+@kennel_task(
+    help=STAGE
+    | {
+        "traffic": "a CSV file, as load writes it, or steady, spike, ramp, launch, daily, weekly",
+        "peak": "requests a second at most, of a named traffic; 70 % of what all instances answer when left out",
+        "hours": "how long, of a named traffic",
+        "capacity": "requests a second that one instance answers; what load measured when left out",
+        "unloaded": "milliseconds of an answer when nothing waits",
+        "price": "US dollars an hour of an instance",
+        "instance-type": "in place of the stage's",
+        "set": "what of the policy is otherwise, such as target=700,max_instances=8,metric=fast",
+        "assume": "what AWS does not document, such as start_seconds=240; docs/scaling.md lists it",
+        "compare": "set other policies beside the planned one",
+        "recommend": "find the cheapest policy that holds --latency and --drops",
+        "latency": "milliseconds that 99 of 100 answers are to stay below",
+        "drops": "percent of the requests that may be refused; 0.1 when left out",
+        "output": "where the page goes, .html, or the picture alone, .svg",
+        "json": "as JSON",
+    }
+)
+def simulate(
+    context: Context,
+    stage: str | None = None,
+    traffic: str = "daily",
+    peak: str | None = None,
+    hours: str | None = None,
+    capacity: str | None = None,
+    unloaded: str | None = None,
+    price: str | None = None,
+    instance_type: str | None = None,
+    set: str | None = None,
+    assume: str | None = None,
+    compare: bool = False,
+    recommend: bool = False,
+    latency: str | None = None,
+    drops: str | None = None,
+    output: str | None = None,
+    json: bool = False,
+) -> None:
+    """Replay traffic against the planned scaling: latency, cost, refused requests."""
+    options = simulation.Options(
+        traffic, peak, hours, capacity, unloaded, price, instance_type, set, assume,
+        compare, recommend, latency, drops, output,
+    )  # fmt: skip
+    chosen = Stage.of(stage)
+    page = simulation.page_path(chosen, options)
+    found = simulation.simulate(chosen, options, say)
+    found.write(page)
+    if json:
+        print(simulation.as_json(found))
+    else:
+        print("\n".join(found.text()))
+    say(f"\nThe pictures: {shown(page)}")
+
+
 @kennel_task(help=STAGE | {"json": "as JSON"})
 def status(context: Context, stage: str | None = None, json: bool = False) -> None:
     """Show what is live."""
@@ -549,6 +605,6 @@ def confirm(question: str) -> None:
 
 
 namespace = Collection(
-    up, train, tune, jobs, evaluate, plan, apply, predict, console, status, destroy, doctor, test, check, docs
+    up, train, tune, jobs, evaluate, plan, apply, predict, console, simulate, status, destroy, doctor, test, check, docs
 )  # fmt: skip
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))
