@@ -18,6 +18,7 @@ from invoke import Collection, Context, Exit, task
 from localcloud import control
 from localcloud.errors import CloudError
 from ml.errors import KennelError
+from ops import bulk as bulks
 from ops import doctor as doctors
 from ops import predict as predictions
 from ops import reference, remote, terraform, training, tuning
@@ -286,6 +287,8 @@ def jobs(
         found = remote.attach(chosen, attach, say)
         if isinstance(found, training.Run):
             show_run(found)
+        elif isinstance(found, bulks.Results):
+            show_bulk(found, as_json=json)
         else:
             show_tuned(found)
     elif stop is not None:
@@ -347,18 +350,43 @@ def apply(context: Context, stage: str | None = None, yes: bool = False, force: 
     help=STAGE
     | {
         "image": "a photo, a URL, or a folder of photos",
+        "bulk": "s3://bucket/prefix: all photos below it, by a batch transform job with the deployed model",
+        "output": "s3:// address for a bulk job's answers; the scratch folder when left out",
+        "instances": "of a bulk job; they share the photos",
+        "instance-type": "of a bulk job, such as ml.m5.large, the default, or ml.c5.xlarge",
         "json": "one line of JSON an image, nothing else on stdout",
         "raw": "what the replaced workflow's event gets: [label]",
+        "yes": "do not ask what a bulk job may cost",
     }
 )
 def predict(
-    context: Context, image: str, stage: str | None = None, json: bool = False, raw: bool = False
+    context: Context,
+    image: str | None = None,
+    stage: str | None = None,
+    bulk: str | None = None,
+    output: str | None = None,
+    instances: int | None = None,
+    instance_type: str | None = None,
+    json: bool = False,
+    raw: bool = False,
+    yes: bool = False,
 ) -> None:
-    """Ask the deployed function about photos."""
+    """Ask the deployed function about photos, or the deployed model about all photos of a bucket."""
     chosen = Stage.of(stage)
     if json and raw:
         raise KennelError("--json and --raw exclude each other.", None, "Choose one.")
-    images = predictions.find_images(image)
+    number = None if instances is None else remote.integer("instances", instances)
+    job = {"output": output, "instances": number, "instance_type": instance_type}
+    options = bulks.options(bulk, image, job, raw=raw)
+    if bulk is not None:
+        outputs = Deployment(chosen, say).outputs()
+        planned = bulks.plan(chosen, outputs, bulk, output, options)
+        say(planned.summary)
+        if not yes:
+            confirm(f"Run this on the stage {chosen.name}?")
+        show_bulk(bulks.run(chosen, outputs, planned, say), as_json=json)
+        return
+    images = predictions.find_images(str(image))
     outputs = Deployment(chosen, say).outputs()
     failed = 0
     for prediction in predictions.predict(chosen, outputs, images, raw=raw):
@@ -559,6 +587,15 @@ def cloud_env(context: Context) -> None:
         raise KennelError("The embedded cloud is running.", "it is not", "./inv cloud.start")
     for name, value in cloud_variables(cloud).items():
         print(f"export {name}={value}")
+
+
+def show_bulk(results: bulks.Results, *, as_json: bool) -> None:
+    if as_json:
+        for line in results.lines:
+            print(line)
+    (say if as_json else print)(results.summary)
+    if results.unanswered:
+        raise Exit(f"{results.unanswered} of {results.photos} photos got no answer.", code=1)
 
 
 def show_cloud() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.errors import KennelError
+from ops import bulk
 from ops.deploy import Deployment
 from ops.jobs import ec2, follow, results, sagemaker, tuned
 from ops.jobs.options import JobOptions
@@ -130,7 +131,7 @@ def tune(
         return tuned.collect(stage, follow.follow(stage, name, say))
 
 
-def attach(stage: Stage, name: str, say: Say) -> Run | Tuned:
+def attach(stage: Stage, name: str, say: Say) -> Run | Tuned | bulk.Results:
     """Follow a job to its end, fetch what it leaves unless it is here, and release a model.
 
     Raises:
@@ -139,6 +140,8 @@ def attach(stage: Stage, name: str, say: Say) -> Run | Tuned:
     outputs = _outputs(stage, say)
     if _is_the_instances(stage, outputs, name):
         return _on_instance(stage, outputs, name, say)
+    if bulk.is_one(stage, name):
+        return bulk.attach(stage, name, say)
     with follow.detachable(stage, name):
         description = follow.follow(stage, name, say)
         if "HyperParameterTuningJobName" in description:
@@ -155,7 +158,7 @@ def list_jobs(stage: Stage, say: Say) -> list[sagemaker.Job]:
 
 
 def stop(stage: Stage, name: str, say: Say) -> None:
-    """Ask a job to stop; its checkpoints stay.
+    """Ask a job to stop; its checkpoints, or its answers, stay.
 
     Raises:
         KennelError: there is none of the name, or it is over.

@@ -86,6 +86,7 @@ class View:
     """What is known and shown of a job."""
 
     status_key = "TrainingJobStatus"
+    keeps_what_it_has = False  # what a job leaves counts, however it ends
 
     def __init__(self, name: str, say: Say, *, progress: bool, unit: str) -> None:
         self.name = name
@@ -249,7 +250,7 @@ def watch(view: View, interval: float) -> dict[str, Any]:
         if quiet >= _QUIET_ROUNDS:
             break
         time.sleep(min(interval, 1.0) if status in OVER else interval)
-    if status == "Completed":
+    if status == "Completed" or view.keeps_what_it_has:
         return description
     if status == "Stopped" and "BestTrainingJob" in description:
         view.say("The job was stopped; what counts are the trials that it had completed.")
@@ -309,7 +310,8 @@ def is_missing(error: ClientError) -> bool:
     """Whether SageMaker says, in one of its ways, that there is no such job."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
     return code == "ResourceNotFound" or (
-        code == "ValidationException" and ("not found" in message or "does not exist" in message)
+        code == "ValidationException"
+        and any(words in message for words in ("not found", "does not exist", "could not find"))
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import KennelError
 from ops.jobs.options import JobOptions
-from ops.jobs.source import location, split_uri
+from ops.jobs.source import location, sizes, split_uri
 from ops.stage import Stage
 
 _TERRAFORM = "terraform output -raw data_bucket_policy"
@@ -30,7 +30,13 @@ class Need:
 
 
 def readable_keys(stage: Stage, outputs: Mapping[str, Any], uri: str) -> list[str]:
-    """Return the keys below the address, in the order of S3; at least one, which the caller can read.
+    """Return the keys of what is not empty below the address, as `readable` does."""
+    return [key for key, size in readable(stage, outputs, uri).items() if size]
+
+
+def readable(stage: Stage, outputs: Mapping[str, Any], uri: str) -> dict[str, int]:
+    """Return sizes in bytes by key of what is below the address, in the order of S3; at least one that is not empty,
+    and which the caller can read. Folders' own objects are left out.
 
     Raises:
         RightsError: the caller may not list or read, there is nothing, or the bucket is elsewhere.
@@ -39,8 +45,8 @@ def readable_keys(stage: Stage, outputs: Mapping[str, Any], uri: str) -> list[st
     client = stage.client("s3")
     try:
         region = client.head_bucket(Bucket=bucket).get("BucketRegion") or stage.region
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", []) if entry["Size"]]
+        found = {key: size for key, size in sizes(client, bucket, prefix).items() if not key.endswith("/")}
+        keys = [key for key, size in found.items() if size]
         if keys:
             client.head_object(Bucket=bucket, Key=keys[0])
     except ClientError as error:
@@ -55,7 +61,7 @@ def readable_keys(stage: Stage, outputs: Mapping[str, Any], uri: str) -> list[st
             f"{bucket} is in {region}, the stage in {stage.region}",
             "Copy the photos to a bucket there, or deploy the stage in the bucket's region.",
         )
-    return keys
+    return found
 
 
 def check_role(
@@ -71,9 +77,21 @@ def check_role(
         RightsError: the role may not do what a job needs.
     """
     role = str(outputs["roles"]["training"]["arn"])
+    return check_needs(stage, outputs, "training", _needs(stage, outputs, options, role, data, key), data)
+
+
+def check_needs(
+    stage: Stage, outputs: Mapping[str, Any], actor: str, needs: Iterable[Need], data: str | None
+) -> list[str]:
+    """Ask IAM whether the actor's role has its needs; return what could not be found out. `data`: where photos are.
+
+    Raises:
+        RightsError: it may not do what a job needs.
+    """
+    role = str(outputs["roles"][actor]["arn"])
     client = stage.client("iam")
     try:
-        for need in _needs(stage, outputs, options, role, data, key):
+        for need in needs:
             for action in _refused(client, role, need):
                 raise _lacking(outputs, action, need, role, data)
     except ClientError as error:
@@ -112,6 +130,15 @@ def _needs(
         kms_key = s3.head_object(Bucket=there, Key=key).get("SSEKMSKeyId")
         if kms_key:
             yield Need(("kms:Decrypt",), kms_key)
+
+
+def key_needs(stage: Stage, bucket: str, photo: str, output: str) -> Iterator[Need]:
+    """What photos and results under keys of KMS need besides."""
+    s3 = stage.client("s3")
+    if kms_key := s3.head_object(Bucket=bucket, Key=photo).get("SSEKMSKeyId"):
+        yield Need(("kms:Decrypt",), kms_key)
+    if kms_key := _bucket_key(s3, output):
+        yield Need(("kms:Decrypt", "kms:GenerateDataKey"), kms_key)
 
 
 def _refused(client: Any, role: str, need: Need) -> list[str]:

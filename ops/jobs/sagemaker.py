@@ -30,7 +30,7 @@ _STOP_SECONDS = 600  # SageMaker gives a container two minutes, and then stores 
 class Job:
     """A line of the list."""
 
-    kind: str  # "training" or "tuning"
+    kind: str  # "training", "tuning" or "bulk"
     name: str
     status: str
     created: datetime.datetime
@@ -49,7 +49,7 @@ def start_training(
     channels, _ = _prepare(stage, outputs, config, options, say)
     parameters = request.training_job(config, outputs, options, channels, name)
     with detachable(stage, name):
-        _create(stage.client("sagemaker").create_training_job, parameters, "training")
+        create(stage.client("sagemaker").create_training_job, parameters, "training")
         say(f"Started the training job {name} on {options.instances} × {options.instance_type}.")
     return name
 
@@ -87,7 +87,7 @@ def start_tuning(
         early_stopping=early_stopping,
     )
     with detachable(stage, name):
-        _create(stage.client("sagemaker").create_hyper_parameter_tuning_job, parameters, "tuning")
+        create(stage.client("sagemaker").create_hyper_parameter_tuning_job, parameters, "tuning")
         say(f"Started the tuning job {name}: {trials} trials, {min(parallel, trials)} at a time.")
     return name
 
@@ -103,22 +103,27 @@ def list_jobs(stage: Stage) -> list[Job]:
     }
     training = client.list_training_jobs(**query)["TrainingJobSummaries"]
     tuning = client.list_hyper_parameter_tuning_jobs(**query)["HyperParameterTuningJobSummaries"]
+    bulk = client.list_transform_jobs(**query)["TransformJobSummaries"]
     jobs = [
         *(_job("training", entry, "TrainingJob") for entry in training),
         *(_job("tuning", entry, "HyperParameterTuningJob") for entry in tuning),
+        *(_job("bulk", entry, "TransformJob") for entry in bulk),
     ]
     own = [job for job in jobs if job.name.startswith(prefix)]
     return sorted(own, key=lambda job: job.created, reverse=True)
 
 
 def stop(stage: Stage, name: str) -> None:
-    """Ask the training or tuning job to stop; its checkpoints stay.
+    """Ask the job to stop; its checkpoints, or its answers, stay.
 
     Raises:
         JobError: there is none of the name, or it is over.
     """
     client = stage.client("sagemaker")
-    calls = [(client.stop_training_job, "TrainingJobName")]
+    calls = [
+        (client.stop_training_job, "TrainingJobName"),
+        (client.stop_transform_job, "TransformJobName"),
+    ]
     if len(name) <= MAX_TUNING_NAME:
         calls.append((client.stop_hyper_parameter_tuning_job, "HyperParameterTuningJobName"))
     refusal = "there is none of the name"
@@ -169,7 +174,8 @@ def _prepare(
     return channels, checked.photos
 
 
-def _create(call: Callable[..., Any], parameters: dict[str, Any], kind: str) -> None:
+def create(call: Callable[..., Any], parameters: dict[str, Any], kind: str) -> None:
+    """Start a job of the kind. Raises JobError where SageMaker refuses it."""
     try:
         call(**parameters)
     except ClientError as error:

@@ -432,7 +432,7 @@ def test_requests_under_way_have_a_limit_of_size(jobs: Transformer) -> None:
 
 def test_a_job_that_is_not_there_is_told(jobs: Transformer) -> None:
     for call in (jobs.sagemaker.describe_transform_job, jobs.sagemaker.stop_transform_job):
-        with pytest.raises(ClientError, match="Could not find transform job with name none") as caught:
+        with pytest.raises(ClientError, match="Could not find requested job with name: none") as caught:
             call(TransformJobName="none")
         assert caught.value.response["Error"]["Code"] == "ResourceNotFound"
 

@@ -102,7 +102,7 @@ class TransformBackend(JobsBackend):
     def transform_job(self, name: str) -> TransformJob:
         job = self.transforms.get(name)
         if job is None:
-            raise ResourceNotFound(f"Could not find transform job with name {name}.")
+            raise ResourceNotFound(f"Could not find requested job with name: {name}")
         return job
 
     def page_of_transform_jobs(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:

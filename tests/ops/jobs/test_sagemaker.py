@@ -35,6 +35,9 @@ class SageMaker:
     def list_hyper_parameter_tuning_jobs(self, **query: Any) -> dict[str, Any]:
         return {"HyperParameterTuningJobSummaries": [job("HyperParameterTuningJob", "kennel-dev-tune", 1)]}
 
+    def list_transform_jobs(self, **query: Any) -> dict[str, Any]:
+        return {"TransformJobSummaries": [job("TransformJob", "kennel-dev-bulk", 9)]}
+
     def _take(self, request: dict[str, Any]) -> None:
         if self.refuses:
             raise ClientError({"Error": {"Code": self.refuses, "Message": "no"}}, "Create")
@@ -179,6 +182,7 @@ def test_the_stages_jobs_are_listed_the_newest_first_and_nobody_elses(
     monkeypatch.setattr(sagemaker.state_bucket, "prefix", lambda _: "kennel-dev")
     listed = [(job.kind, job.name) for job in sagemaker.list_jobs(stage)]
     assert listed == [
+        ("bulk", "kennel-dev-bulk"),
         ("training", "kennel-dev-3"),
         ("tuning", "kennel-dev-tune"),
         ("training", "kennel-dev-1"),
