@@ -417,20 +417,17 @@ def console(
     no_browser: bool = False,
 ) -> None:
     """Open a page for a stage: ask it about a photo; watch its traffic, instances and jobs."""
+    from ops.console import server
     from ops.console.cloud import StageCloud
-    from ops.console.server import LIFETIME, serve
 
     chosen = Stage.of(stage)
-
-    def ready(address: str) -> None:
-        print(address, flush=True)
-        say("The address opens the page with your credentials: keep it to yourself. Ctrl-C ends it.")
-        if not no_browser:
-            webbrowser.open(address)
-
-    seconds = LIFETIME if for_ is None else remote.integer("for", for_)
-    chosen_port = None if port is None else remote.integer("port", port)
-    serve(StageCloud(chosen), port=chosen_port, seconds=seconds, ready=ready)
+    seconds = server.lifetime(None if for_ is None else remote.integer("for", for_))
+    page = server.Page(StageCloud(chosen), None if port is None else remote.integer("port", port))
+    print(page.address, flush=True)
+    say("The address opens the page with your credentials: keep it to yourself. Ctrl-C ends it.")
+    if not no_browser:
+        webbrowser.open(page.address)
+    page.run(seconds)
 
 
 @kennel_task(

@@ -23,8 +23,11 @@ OUTPUTS_SECONDS = 20.0  # so long a page may show an apply's result late
 class Cloud(Protocol):
     """What the panels need of a stage."""
 
-    name: str
-    prefix: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def prefix(self) -> str: ...
 
     def client(self, service: str) -> Any: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from pathlib import Path
@@ -66,7 +67,7 @@ def _trials(cloud: Cloud, name: str) -> dict[str, Any]:
     for page in pages:
         for trial in page["TrainingJobSummaries"]:
             metric = trial.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
-            value = float(metric["Value"]) if "Value" in metric else None
+            value = float(metric["Value"]) if math.isfinite(metric.get("Value", math.nan)) else None
             best = value if best is None else best if value is None else min(best, value)
             trials.append({"status": trial["TrainingJobStatus"], "value": value, "best": best})
     return {"by": "trial", "points": trials}
@@ -141,6 +142,10 @@ def _history(folder: Path) -> list[dict[str, float]]:
     metrics = files.read_json(folder / "metrics.json") or {}
     kept = {"epoch", *MEASURES}
     return [
-        {name: value for name, value in row.items() if name in kept and isinstance(value, int | float)}
+        {
+            name: value
+            for name, value in row.items()
+            if name in kept and isinstance(value, int | float) and math.isfinite(value)
+        }
         for row in metrics.get("history") or []
     ]

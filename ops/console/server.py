@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
 
 import uvicorn
 
@@ -16,35 +15,56 @@ from ops.console.guard import Access
 
 PORT = 8484
 LIFETIME = 8 * 3600  # seconds: a page that was forgotten holds credentials no longer than a day's work
+MAX_LIFETIME = 7 * 24 * 3600
 
 
-def serve(cloud: Cloud, *, port: int | None, seconds: int, ready: Callable[[str], None]) -> None:
-    """Serve until the time is over or Ctrl-C; `ready` gets the address to open.
+class Page:
+    """A stage's page, which listens from the start and answers once it runs.
 
     Raises:
-        KennelError: the port is taken, or a number is none that is possible.
+        KennelError: the port is taken, or none that there is.
     """
-    if not 1 <= seconds <= 7 * 24 * 3600:
-        raise KennelError("--for is a number of seconds from 1 to 604800.", seconds, "Correct --for.")
-    with _listening(port) as listener:
-        access = Access(listener.getsockname()[1])
-        server = uvicorn.Server(
+
+    def __init__(self, cloud: Cloud, port: int | None = None) -> None:
+        self._listener = _listening(port)
+        self._access = Access(self._listener.getsockname()[1])
+        self._server = uvicorn.Server(
             uvicorn.Config(
-                app.make(cloud, access), lifespan="off", ws="none", log_level="warning", access_log=False,
+                app.make(cloud, self._access), lifespan="off", ws="none", log_level="warning", access_log=False,
                 server_header=False, timeout_graceful_shutdown=2,
             )
         )  # fmt: skip
 
-        def end() -> None:
-            server.should_exit = True
+    @property
+    def address(self) -> str:
+        """To open it; with the token."""
+        return self._access.url
 
-        timer = threading.Timer(seconds, end)
+    def run(self, seconds: float) -> None:
+        """Serve until the time is over, `end` is called, or Ctrl-C."""
+        timer = threading.Timer(seconds, self.end)
         timer.daemon = True
         timer.start()
-        ready(access.url)
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended in order, and raises it once more
-            server.run(sockets=[listener])
+        with (
+            self._listener,
+            contextlib.suppress(KeyboardInterrupt),
+        ):  # uvicorn, ended in order, raises it again
+            self._server.run(sockets=[self._listener])
         timer.cancel()
+
+    def end(self) -> None:
+        self._server.should_exit = True
+
+
+def lifetime(seconds: int | None) -> int:
+    """Raises KennelError where it is none that there can be."""
+    if seconds is None:
+        return LIFETIME
+    if not 1 <= seconds <= MAX_LIFETIME:
+        raise KennelError(
+            f"--for is a number of seconds from 1 to {MAX_LIFETIME}.", seconds, "Correct --for."
+        )
+    return seconds
 
 
 def _listening(port: int | None) -> socket.socket:

@@ -54,13 +54,12 @@ def traffic(cloud: Cloud, minutes: int) -> dict[str, Any]:
     queries = _queries(outputs)
     end = math.ceil(time.time() / period) * period
     start = end - minutes * 60
-    metrics = {(query.namespace, query.metric) for query, _ in queries}
     answer: dict[str, Any] = {
         "start": start,
         "end": end,
         "period": period,
         "series": {},
-        "usd_per_hour": len(metrics) * USD_PER_METRIC * 3600 / REFRESH_SECONDS,
+        "usd_per_hour": len(queries) * USD_PER_METRIC * 3600 / REFRESH_SECONDS,
     }
     if not queries:
         return answer

@@ -62,7 +62,8 @@ export class Chart {
       return;
     }
     const top = Math.max(...values, 0), shown = limits.filter(({ value, far }) => !far || value <= 3 * top);
-    const most = this.spec.most ?? nice(Math.max(top, ...shown.map(({ value }) => value)));
+    const highest = Math.max(top, ...shown.map(({ value }) => value));
+    const most = this.spec.most ?? (this.spec.whole ? 2 * Math.ceil((highest + 1) / 2) : nice(highest));
     const x = (at) => EDGE.left + (width - EDGE.left - EDGE.right) * (end > start ? (at - start) / (end - start) : 0.5);
     const y = (value) => EDGE.top + (HEIGHT - EDGE.top - EDGE.bottom) * (1 - value / most);
     const svg = s("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": this.words(values) });
@@ -105,7 +106,7 @@ export class Chart {
   /** What a reader of the screen hears. */
   words(values) {
     const { series, reading, limits = [] } = this.spec;
-    const named = limits.map(({ name, value }) => `${name} ${number(value)}`).join(", ");
+    const named = limits.map(({ name }) => name).join(", ");
     return `${this.title}: now ${reading || number(series[0].points.at(-1)?.[1])}, highest ${number(Math.max(...values))}${named ? `; ${named}` : ""}`;
   }
 

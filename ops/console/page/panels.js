@@ -70,6 +70,7 @@ const sum = (list, key) => (list ?? []).reduce((total, each) => total + (each[ke
 export function scaling(found) {
   known.scaling = found;
   if (known.endpoint) endpoint(known.endpoint);
+  if (known.traffic) traffic(known.traffic); // its targets are drawn there
   panel("policies").replaceChildren(...policies(found));
   if (!found) return nothing("scaling", known.endpoint ? "Nothing scales this endpoint." : "Nothing yet.");
   if (found.activities === null) return nothing("scaling", "Not to be had: this cloud or your rights do not tell.");
@@ -186,7 +187,7 @@ function counts() {
   chart("instances", "Instances", "traffic").show({
     series: [{ name: "wanted", kind: "second", step: true, points: cut(wanted) }, { name: "in service", kind: "first", step: true, area: true, points: cut(current) }],
     limits: scale ? [{ value: scale.max, name: `most ${scale.max}` }, { value: scale.min, name: `least ${scale.min}` }] : [],
-    start, end, reading: `${now}`,
+    start, end, whole: true, reading: `${now}`,
   });
 }
 
