@@ -19,7 +19,7 @@ from ops.simulate.overrides import assumptions, positive, with_settings
 from ops.simulate.recommend import Goal, Recommendation, as_terraform, recommend
 from ops.simulate.replay import BEGINNING, Replay, replay
 from ops.simulate.sources import Known, instance_of, scaling_of
-from ops.simulate.variants import variants
+from ops.simulate.variants import variants, warm
 from ops.stage import Stage
 from ops.traffic import Traffic
 
@@ -78,7 +78,7 @@ class Simulation:
         known, instance = self.known, self.known.instance
         yield (
             "Instance",
-            f"{known.instance_type} at {tables.usd(instance.hourly_usd)} an hour ({known.price_source})",
+            f"{known.instance_type} at ${instance.hourly_usd:.4g} an hour ({known.price_source})",
         )
         yield "Capacity", f"{instance.capacity:g} requests/s an instance ({known.capacity_source})"
         yield (
@@ -86,6 +86,7 @@ class Simulation:
             f"{instance.latency * 1000:.3g} ms when nothing waits ({known.latency_source}); who would wait longer than "
             f"{instance.queue_seconds:.3g} s is refused; {queueing.FORMULA}",
         )
+        yield "Begins", f"with {self.found[0].scaling.initial} instances, which the first demand needs"
         told = tables.reaction_text(self.planned, self.assumptions)
         if told is not None:
             yield "Reaction", f"{told} ({tables.guesses(self.assumptions)})"
@@ -159,6 +160,7 @@ def simulate(stage: Stage, options: Options, say: Say) -> Simulation:
     )
     if traffic is None:
         traffic = _pattern(options, planned, known)
+    planned = warm(planned, traffic, known.instance)
     policies = variants(planned, traffic, known.instance) if options.compare else [("as planned", planned)]
     found = [replay(name, traffic, scaling, known.instance, assumed) for name, scaling in policies]
     advice = recommend(planned, traffic, known.instance, assumed, goal) if goal is not None else None

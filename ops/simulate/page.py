@@ -45,11 +45,7 @@ def render(report: Report) -> str:
         else "",
         course=pictures.panels(main, f"Demand, capacity, instances and latency: {main.name}"),
         block=as_terraform(advice.best.scaling) if advice else "",
-        reasons=[
-            " ".join(line.split()) for line in tables.reasons(advice, report.planned, report.assumptions)
-        ]
-        if advice
-        else [],
+        reasons=list(tables.reasons(advice, report.planned, report.assumptions)) if advice else [],
         facts=report.facts,
         entries=report.assumptions.table(),
         usd=tables.usd,

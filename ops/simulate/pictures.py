@@ -92,7 +92,8 @@ def _demand(found: Replay, top: float, height: float, most: float | None = None)
 
 
 def _instances(found: Replay, top: float, height: float) -> list[Markup]:
-    ticks = svg.round_ticks(0, max(1.0, float(found.paid.max())), whole=True)
+    every = svg.round_ticks(0, max(1.0, float(found.paid.max())), whole=True)
+    ticks = every if len(every) <= 4 else [every[0], every[-1]]
     frame = svg.Frame((0, found.seconds), (0, ticks[-1]), _LEFT, top, _WIDTH, height)
     return [
         svg.text("heading", _LEFT, top - 16, "Instances", anchor="start", font=14),

@@ -63,7 +63,7 @@ def policy_text(scaling: Scaling) -> str:
     low, high = scaling.limits.minimum, scaling.limits.maximum
     if not scaling.policies and not scaling.scheduled:
         return f"{scaling.initial} instances, always"
-    parts = [f"{low} to {high} instances"]
+    parts = [f"{low} to {high} instances" if low < high else f"{low} instances"]
     for policy in scaling.policies:
         if isinstance(policy, TargetTracking):
             unit = "requests in flight" if policy.is_fast else "requests a minute"
@@ -147,7 +147,7 @@ def counts(values: Numbers, columns: int) -> str:
 def traffic_text(label: str, traffic: Traffic) -> str:
     return (
         f"{label}: {duration(traffic.seconds)}, {traffic.requests:,.0f} requests, "
-        f"{traffic.requests / traffic.seconds:,.1f} a second on average, {traffic.peak:,.1f} at most"
+        f"{traffic.requests / traffic.seconds:,.1f}/s on average, {traffic.peak:,.1f}/s at most"
     )
 
 
@@ -162,8 +162,8 @@ def one(found: Replay) -> Iterator[str]:
     able = float(found.serving.sum()) * found.instance.capacity
     busiest = float(found.utilization.max())
     used = float(found.rates.sum()) / able if able else 0.0
-    most = f"{busiest:.0%} at most" if np.isfinite(busiest) else "no instance at times"
-    yield row("Utilization", f"{used:.0%} on average, {most}".replace("%", " %"))
+    most = f"{_percent(busiest)} at most" if np.isfinite(busiest) else "no instance at times"
+    yield row("Utilization", f"{_percent(used)} on average, {most}")
     yield row(
         "Latency",
         f"p50 {milliseconds(found.latency(0.5))}, p95 {milliseconds(found.latency(0.95))}, "
@@ -230,44 +230,42 @@ def recommendation(found: Recommendation, planned: Scaling, assumptions: Assumpt
     yield ""
     yield as_terraform(best.scaling)
     yield ""
-    yield from reasons(found, planned, assumptions)
+    yield from (row(label, text) for label, text in reasons(found, planned, assumptions))
 
 
-def reasons(found: Recommendation, planned: Scaling, assumptions: Assumptions) -> Iterator[str]:
-    """What target the measured capacity justifies."""
+def reasons(found: Recommendation, planned: Scaling, assumptions: Assumptions) -> Iterator[tuple[str, str]]:
+    """What target the capacity of an instance justifies, each with its heading."""
     instance = found.best.instance
     full = 60 * instance.capacity
     if found.is_fixed:
-        yield row(
+        yield (
             "Why",
-            f"Nothing that scales comes in time for this traffic more cheaply than {found.best.scaling.initial} "
+            f"Nothing that scales comes in time for this traffic and costs less than {found.best.scaling.initial} "
             f"instances that are always there: {instance.capacity:g} requests/s each, of {found.best.rates.max():.1f}.",
         )
         return
-    yield row(
+    yield (
         "Target",
         f"An instance answers {instance.capacity:g} requests/s, {full:,.0f} a minute. At the target it gets "
-        f"{found.target_a_minute:,.0f} a minute: {found.utilization:.0%} of what it can do.".replace(
-            "%", " %"
-        ),
+        f"{found.target_a_minute:,.0f} a minute: {_percent(found.utilization)} of what it can do.",
     )
     decided = decision_seconds(found.best.scaling, assumptions)
     if decided is not None:
         late = decided[1] + assumptions.start_seconds
-        yield row(
+        yield (
             "Headroom",
-            f"The rest is for the {duration(late)} that new instances take to come, at worst: demand "
-            f"may grow by {1 / found.utilization - 1:.0%} meanwhile before anything has to wait.".replace(
-                "%", " %"
-            ),
+            f"The rest is for the {duration(late)} that new instances take to come, at worst: demand may grow "
+            f"by {_percent(1 / found.utilization - 1)} meanwhile before anything has to wait.",
         )
     tracking = planned.tracking
     if tracking is not None and not tracking.is_fast:
         times = found.target_a_minute / tracking.target
-        comment = f", {times:.1f} times as many instances as this needs" if times > 1.05 else ""
-        yield row(
+        comment = f", and keeps {times:.1f} times as many instances as this" if times > 1.05 else ""
+        yield (
             "Planned",
-            f"{tracking.target:g} a minute is {tracking.target / full:.0%} of an instance{comment}.".replace(
-                "%", " %"
-            ),
+            f"{tracking.target:g} a minute is {_percent(tracking.target / full)} of an instance{comment}.",
         )
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.0f} %"

@@ -47,6 +47,14 @@ def minute_target(scaling: Scaling, instance: Instance) -> float:
     return 100.0
 
 
+def warm(scaling: Scaling, traffic: Traffic, instance: Instance) -> Scaling:
+    """Return the scaling with as many instances at the beginning as it holds at the first rate."""
+    if not scaling.policies:
+        return scaling
+    needed = math.ceil(60 * traffic.rates[0] / minute_target(scaling, instance) - 1e-9)
+    return replace(scaling, initial=scaling.limits.clamp(max(needed, 1)))
+
+
 def tracking(target: float, metric: str, out_cooldown: float, in_cooldown: float) -> TargetTracking:
     return TargetTracking("target-tracking", target, metric, out_cooldown, in_cooldown)
 
@@ -117,7 +125,7 @@ def variants(planned: Scaling, traffic: Traffic, instance: Instance) -> list[tup
             )
         )
     most = planned.limits.clamp(math.ceil(traffic.peak / instance.capacity - 1e-9))
-    found.append((f"always {most}", replace(base, initial=most).fixed()))
+    found.append((f"{most} always", replace(base, initial=most).fixed()))
     unique: list[tuple[str, Scaling]] = []
     for name, scaling in found:
         same = next((i for i, (_, other) in enumerate(unique) if _same(other, scaling)), None)
