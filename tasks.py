@@ -402,6 +402,73 @@ def predict(
 
 
 @kennel_task(
+    help=STAGE | YES
+    | {
+        "rate": "requests a second, begun whatever became of those before; with a pattern its peak",
+        "users": "so many ask in turn, each when the last answer has come",
+        "traffic": "a CSV file of rates, or steady, spike, ramp, launch, daily or weekly in --for seconds",
+        "for": "seconds; with --capacity of each rate",
+        "on": "endpoint or lambda",
+        "image": "a photo, or a folder of photos, sent in turn; the model's golden photo when left out",
+        "arrivals": "poisson (callers that know nothing of each other), or constant",
+        "seed": "the same seed makes the same arrivals",
+        "capacity": "search for the rate that one instance takes, and write it down for ./inv simulate",
+        "p99": "milliseconds that 99 of 100 answers may take, with --capacity; 500 when left out",
+        "save-traffic": "a file for the requests of each second, for ./inv simulate",
+        "output": "a file for the report; in the stage's directory when left out",
+        "json": "as JSON",
+    }
+)  # fmt: skip
+def load(
+    context: Context,
+    stage: str | None = None,
+    rate: str | None = None,
+    users: str | None = None,
+    traffic: str | None = None,
+    for_: str | None = None,
+    on: str = "endpoint",
+    image: str | None = None,
+    arrivals: str = "poisson",
+    seed: int = 0,
+    capacity: bool = False,
+    p99: str | None = None,
+    save_traffic: str | None = None,
+    output: str | None = None,
+    json: bool = False,
+    yes: bool = False,
+) -> None:
+    """Put load on the deployed model, and report what it takes."""
+    from ops import load as loads
+
+    asked = loads.Asked.of(
+        {"rate": rate, "users": users, "traffic": traffic}, for_, on, arrivals, seed,
+        capacity=capacity, p99=p99, save_traffic=save_traffic, output=output,
+    )  # fmt: skip
+    chosen = Stage.of(stage)
+    loading = loads.Loading.prepare(chosen, Deployment(chosen, say).outputs(), asked.on, image)
+    cost = loading.cost(asked)
+    for line in cost or []:
+        say(line)
+    if cost and not yes:
+        confirm(f"Put this load on the stage {chosen.name}?")
+    if asked.demand is None:
+        found = loading.capacity(asked, say)
+        if json:
+            print_json(found.to_dict())
+        else:
+            print("\n".join(found.lines()))
+        return
+    result = loading.run(asked.demand)
+    report = loading.write(result, asked)
+    if json:
+        print_json(result.to_dict() | {"report": shown(report)})
+    else:
+        print("\n".join([*loads.lines(result), "", f"report         {shown(report)}"]))
+    if result.measured.interrupted or not result.good:
+        raise Exit(code=130 if result.measured.interrupted else 1)
+
+
+@kennel_task(
     help=STAGE
     | {
         "port": "of 127.0.0.1; 8484 or any free one when left out",
@@ -639,6 +706,7 @@ def confirm(question: str) -> None:
 
 
 namespace = Collection(
-    up, train, tune, jobs, evaluate, plan, apply, predict, console, simulate, status, destroy, doctor, test, check, docs
+    up, train, tune, jobs, evaluate, plan, apply, predict, load, console, simulate,
+    status, destroy, doctor, test, check, docs
 )  # fmt: skip
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))
