@@ -27,6 +27,8 @@ from ops.deploy import Deployment
 from ops.jobs.follow import Detached
 from ops.live import Report, look
 from ops.paths import CLOUD, shown
+from ops.rollback import described
+from ops.rollout import Rollout
 from ops.simulate import command as simulation
 from ops.stage import Stage, cloud_variables
 from ops.tuning import Tuned
@@ -37,6 +39,11 @@ DATA = {
     "the handwritten digits when left out"
 }
 YES = {"yes": "do not ask"}
+ROLLOUT = {
+    "canary": "percent of the new fleet that takes traffic first, 1 to 50, in place of what the stage says",
+    "linear": "percent of the new fleet that takes traffic at a time, 10 to 50",
+    "all-at-once": "all traffic moves in one step",
+}
 TRAINING = {
     "backbone": "timm/NAME or torchvision/NAME",
     "weights": "packaged (offline), imagenet (downloaded), or a file",
@@ -320,29 +327,64 @@ def evaluate(
         print(f"{name:20} {value}")
 
 
-@kennel_task(help=STAGE | {"force": "also with a model that is worse than the deployed one"})
-def plan(context: Context, stage: str | None = None, force: bool = False) -> None:
+@kennel_task(help=STAGE | ROLLOUT | {"force": "also with a model that is worse than the deployed one"})
+def plan(
+    context: Context,
+    stage: str | None = None,
+    force: bool = False,
+    canary: str | None = None,
+    linear: str | None = None,
+    all_at_once: bool = False,
+) -> None:
     """Show what an apply would change, and save exactly that."""
+    rollout = Rollout.chosen(canary=canary, linear=linear, at_once=all_at_once)
     deployment = Deployment(Stage.of(stage), say)
     deployment.prepare()
-    planned = deployment.plan(force=force)
+    planned = deployment.plan(force=force, rollout=rollout)
     print(planned.summary)
     if planned.has_changes:
         say("\nSaved. ./inv apply applies exactly this plan.")
 
 
-@kennel_task(help=STAGE | YES | {"force": "also with a model that is worse than the deployed one"})
-def apply(context: Context, stage: str | None = None, yes: bool = False, force: bool = False) -> None:
+@kennel_task(help=STAGE | YES | ROLLOUT | {"force": "also with a model that is worse than the deployed one"})
+def apply(
+    context: Context,
+    stage: str | None = None,
+    yes: bool = False,
+    force: bool = False,
+    canary: str | None = None,
+    linear: str | None = None,
+    all_at_once: bool = False,
+) -> None:
     """Apply the saved plan (or make one), then prove that what is live is what was planned."""
+    rollout = Rollout.chosen(canary=canary, linear=linear, at_once=all_at_once)
     chosen = Stage.of(stage)
     deployment = Deployment(chosen, say)
     orphans = deployment.prepare()
-    planned = deployment.saved() or deployment.plan(force=force)
+    planned = deployment.saved(rollout) or deployment.plan(force=force, rollout=rollout)
     print(planned.summary)
     for found in orphans:
         print(f"Removed first: {found}")
     if (planned.has_changes or orphans) and not yes:
         confirm(f"Apply this to the stage {chosen.name}?")
+    print_report(deployment.apply(planned, orphans))
+
+
+@kennel_task(
+    help=STAGE
+    | YES
+    | {"to": "a model by its name, or the first digits of its SHA-256; the one before when left out"}
+)
+def rollback(context: Context, to: str | None = None, stage: str | None = None, yes: bool = False) -> None:
+    """Go back to an earlier model, in one apply; another rollback goes forward again."""
+    chosen = Stage.of(stage)
+    deployment = Deployment(chosen, say)
+    orphans = deployment.prepare()
+    with deployment.going_back(to) as (model, planned):
+        print(f"Back to {described(model)}.")
+        print(planned.summary)
+        if planned.has_changes and not yes:
+            confirm(f"Apply this to the stage {chosen.name}?")
     print_report(deployment.apply(planned, orphans))
 
 
@@ -706,7 +748,7 @@ def confirm(question: str) -> None:
 
 
 namespace = Collection(
-    up, train, tune, jobs, evaluate, plan, apply, predict, load, console, simulate,
+    up, train, tune, jobs, evaluate, plan, apply, rollback, predict, load, console, simulate,
     status, destroy, doctor, test, check, docs
 )  # fmt: skip
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))

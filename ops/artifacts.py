@@ -16,6 +16,8 @@ from ops import files
 from ops.paths import ARTIFACTS, TERRAFORM, shown
 from ops.stage import Stage
 
+KEPT = 3  # earlier models, to go back to
+
 
 @dataclass(frozen=True)
 class Model:
@@ -47,8 +49,13 @@ def release(stage: Stage, archive: Path, sha256: str, metrics: dict[str, float])
         fresh = model.archive.with_suffix(f".{os.getpid()}")
         shutil.copyfile(archive, fresh)
         fresh.replace(model.archive)
-    files.write_json(stage.model_file, {"model": model.to_variable()})
+    choose(stage, model)
     return model
+
+
+def choose(stage: Stage, model: Model | None) -> None:
+    """Make the model the stage's: the next plan deploys it and no other."""
+    files.write_json(stage.model_file, {"model": model.to_variable() if model else None})
 
 
 def chosen(stage: Stage) -> Model | None:
@@ -75,3 +82,27 @@ def chosen(stage: Stage) -> Model | None:
             "A model's sha256 has 64 hexadecimal digits.", model.sha256, "Run ./inv train again."
         )
     return model
+
+
+def deployed(outputs: dict[str, Any]) -> Model | None:
+    """Return the model that the outputs of the last apply name; None before the first."""
+    model = outputs.get("model")
+    return _told(model) if model else None
+
+
+def earlier(outputs: dict[str, Any]) -> list[Model]:
+    """Return the models before it whose archives are in the bucket, the latest first."""
+    return [_told(model) for model in outputs.get("earlier_models") or []]
+
+
+def retained(model: Model | None, outputs: dict[str, Any]) -> list[Model]:
+    """Return the earlier models to keep beside the one to deploy: the one that it replaces first."""
+    before = deployed(outputs)
+    if model is None or before is None:
+        return []
+    known = [before, *earlier(outputs)]
+    return [one for one in known if one.sha256 != model.sha256][:KEPT]
+
+
+def _told(model: dict[str, Any]) -> Model:
+    return Model(model["name"], model["sha256"], model.get("metrics") or {})

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ml.artifact import unpacked
 from ml.errors import KennelError
-from ops import artifacts, doctor, files, lambda_package, live, plan_summary, recovery, state_bucket
+from ops import (
+    artifacts,
+    doctor,
+    files,
+    fleet,
+    lambda_package,
+    live,
+    plan_summary,
+    recovery,
+    rollback,
+    scaling,
+    state_bucket,
+    update,
+)
 from ops.artifacts import Model
+from ops.fleet import Fleet
 from ops.jobs import sagemaker
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
 from ops.progress import Progress
+from ops.rollout import Rollout
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper, purge_bucket, remove_bucket
 from ops.terraform import Terraform, TerraformError
 from ops.terraform import version as terraform_version
+from ops.update import Update
 
+CONFIGURATION = "module.endpoint[0].aws_sagemaker_endpoint_configuration.this"  # address
 DATA_BUCKET = ("module.storage.aws_s3_bucket.data", "module.storage.module.data_bucket")  # addresses
 
 Say = Callable[[str], None]  # tells the person what goes on
@@ -31,6 +49,17 @@ class Planned:
     has_changes: bool
     summary: str
     counts: dict[str, int]  # changes by action
+    update: Update | None  # of the endpoint
+    rollout: Rollout | None  # where a command chose it
+    essence: str  # what changes, whatever the number of instances
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Planned:
+        """Return the plan that was stored with `asdict`."""
+        moved, rollout = record["update"], record["rollout"]
+        if moved is not None:
+            moved = Update(**moved | {"lines": tuple(moved["lines"]), "types": tuple(moved["types"])})
+        return cls(**record | {"update": moved, "rollout": Rollout(**rollout) if rollout else None})
 
 
 class Deployment:
@@ -59,6 +88,8 @@ class Deployment:
         findings = recovery.examine(self.terraform, self.sweeper, self.stage.identity)
         for note in findings.notes:
             self.say(note)
+        if scaling.resume(self.stage):
+            self.say("Scaling was still held by a task that did not finish: it goes on.")
         return findings.orphans
 
     @property
@@ -77,8 +108,8 @@ class Deployment:
         self.terraform.init()
         return self.terraform.outputs()
 
-    def plan(self, *, force: bool = False) -> Planned:
-        """Save a plan, after `prepare`.
+    def plan(self, *, force: bool = False, rollout: Rollout | None = None) -> Planned:
+        """Save a plan, after `prepare`; `rollout` is how this update moves traffic, if not as the stage says.
 
         Raises:
             KennelError: the inputs are not fit to be planned, or the model is worse than the deployed one.
@@ -86,27 +117,43 @@ class Deployment:
         doctor.refuse_short_concurrency(self.stage)
         lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
         outputs = self.terraform.outputs()
-        model = artifacts.chosen(self.stage)
-        deployed = _deployed(outputs)
+        model, deployed = artifacts.chosen(self.stage), artifacts.deployed(outputs)
         if model is not None:
             self._check_model(model, deployed, stored=set(outputs.get("model_archives") or []), force=force)
         self.discard()
-        arguments = self._variables(model, outputs)
+        running = fleet.look(self.stage, outputs.get("endpoint_name"))
+        arguments = self._variables(model, outputs, running, rollout)
+        if running is not None and fleet.recorded_config(self.terraform.state()) != running.config:
+            self.say(
+                f"The last update was rolled back ({running.reason or 'no reason given'}): it is planned anew."
+            )
+            arguments.append(f"-replace={CONFIGURATION}")  # its count and its way of moving traffic are old
         with Progress("plan") as progress:
             has_changes = self.terraform.plan(self.plan_file, arguments, progress.on_event)
-        changes = plan_summary.changes(self.terraform.show(self.plan_file)) if has_changes else []
+        shown_plan = self.terraform.show(self.plan_file) if has_changes else {}
+        changes, moved = plan_summary.changes(shown_plan), update.of_plan(shown_plan, running)
+        notes = moved.lines if moved else ()
+        if rollout is not None and moved is None:
+            notes = (f"Traffic ({rollout}): nothing to move, the endpoint's configuration stays.",)
         planned = Planned(
-            has_changes, plan_summary.text(changes, deployed, model), plan_summary.counts(changes)
+            has_changes,
+            plan_summary.text(changes, deployed, model, notes),
+            plan_summary.counts(changes),
+            moved,
+            rollout,
+            update.essence(shown_plan),
         )
         identity, inputs = self.stage.identity, self._inputs_digest()
-        files.write_json(self.plan_record, {"inputs": inputs, "identity": identity, **vars(planned)})
+        files.write_json(self.plan_record, {"inputs": inputs, "identity": identity, **asdict(planned)})
         return planned
 
     def plan_to_read(self) -> dict[str, Any]:
         """Return a plan made now as Terraform's JSON, to look at: it takes no lock, and is not kept."""
         self.terraform.init()
         lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
-        arguments = self._variables(artifacts.chosen(self.stage), self.terraform.outputs())
+        outputs = self.terraform.outputs()
+        running = fleet.look(self.stage, outputs.get("endpoint_name"))
+        arguments = self._variables(artifacts.chosen(self.stage), outputs, running, None)
         file = self.stage.directory / "look.tfplan"
         try:
             with Progress("plan") as progress:
@@ -115,11 +162,11 @@ class Deployment:
         finally:
             file.unlink(missing_ok=True)
 
-    def saved(self) -> Planned | None:
+    def saved(self, rollout: Rollout | None = None) -> Planned | None:
         """Return the saved plan, or None where there is none.
 
         Raises:
-            KennelError: it was made from other inputs, or for a cloud that is gone.
+            KennelError: it was made from other inputs, for a cloud that is gone, or moves traffic otherwise.
         """
         record = files.read_json(self.plan_record)
         if record is None or not self.plan_file.is_file():
@@ -137,7 +184,14 @@ class Deployment:
                 "the Terraform files, the model or the function have changed since it was saved",
                 f"./inv plan --stage {self.stage.name} shows the new plan; then apply that one.",
             )
-        return Planned(**record)
+        planned = Planned.read(record)
+        if rollout not in (None, planned.rollout):
+            raise KennelError(
+                "The saved plan moves traffic as it was planned.",
+                f"{rollout}, planned {planned.rollout or 'as the stage says'}",
+                "Give ./inv plan the same flag; then apply that plan without one.",
+            )
+        return planned
 
     def discard(self) -> None:
         """Forget the saved plan."""
@@ -148,11 +202,34 @@ class Deployment:
         """Remove what `prepare` found, apply the saved plan, then look at what is live.
 
         Raises:
-            KennelError: Terraform failed, or what is live is not what was planned.
+            KennelError: Terraform failed, the update was rolled back, or what is live is not what was planned.
         """
         terraform = self.terraform
         recovery.refuse_when_at_work(terraform)
         recovery.remove(self.sweeper, orphans)
+        outputs = terraform.outputs()
+        endpoint = outputs.get("endpoint_name")
+        with contextlib.ExitStack() as stack:
+            if planned.update is not None and endpoint is not None:
+                stack.enter_context(scaling.held(self.stage, scaling.resource_id(outputs)))
+                live.wait_until_stable(self.stage, endpoint)
+                planned = self._with_live_count(planned, endpoint)
+                if planned.update is not None and planned.update.registers_anew:
+                    scaling.deregister(self.stage, scaling.resource_id(outputs))
+            try:
+                self._apply(planned)
+            except TerraformError as error:
+                running, recorded = (
+                    fleet.look(self.stage, endpoint),
+                    fleet.recorded_config(terraform.state()),
+                )
+                if planned.update is None or running is None or recorded in (None, running.config):
+                    raise
+                raise rollback.undone(self.stage, outputs, running, str(recorded)) from error
+        return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
+
+    def _apply(self, planned: Planned) -> None:
+        terraform = self.terraform
         marker = recovery.Marker(self.stage)
         after_unfinished = marker.read() is not None
         marker.set(identity=self.stage.identity, known=recovery.count(terraform.state()))
@@ -167,7 +244,47 @@ class Deployment:
         if after_unfinished:  # what was in service then, and could not be removed before, is not now
             recovery.remove(self.sweeper, recovery.unknown_to(terraform.state(), self.sweeper))
         marker.clear()  # one that failed leaves it: the next command looks whether all that was made is recorded
-        return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
+
+    def _with_live_count(self, planned: Planned, endpoint: str) -> Planned:
+        """Return the plan, made anew where more instances are live than when it was made.
+
+        Raises:
+            KennelError: more than their number would change.
+        """
+        moved, running = planned.update, fleet.look(self.stage, endpoint)
+        if moved is None or running is None or running.wanted <= max(moved.count, moved.live or 0):
+            return planned
+        self.say(
+            f"{running.wanted} instances are live, {moved.live} were when this was planned: planning anew with them."
+        )
+        fresh = self.plan(force=True, rollout=planned.rollout)
+        if fresh.essence != planned.essence:
+            raise KennelError(
+                "Only the plan that was reviewed is applied.",
+                "more than the number of instances has changed since it was saved",
+                f"./inv plan --stage {self.stage.name} shows the new plan; then apply that one.",
+            )
+        return fresh
+
+    @contextlib.contextmanager
+    def going_back(self, to: str | None) -> Iterator[tuple[Model, Planned]]:
+        """Make an earlier model the stage's, and plan its deployment, all at once and whatever the alarms say.
+
+        Where the block does not end well, nobody wants it, and the stage's model is what it was.
+
+        Raises:
+            KennelError: there is no such model.
+        """
+        outputs, before = self.terraform.outputs(), artifacts.chosen(self.stage)
+        model = rollback.target(outputs, before, to)
+        rollback.fetch(self.stage, outputs, model)
+        artifacts.choose(self.stage, model)
+        try:
+            yield model, self.plan(force=True, rollout=Rollout("ALL_AT_ONCE", rollback_on_alarms=False))
+        except BaseException:
+            self.discard()
+            artifacts.choose(self.stage, before)
+            raise
 
     def destroy(self, *, keep_state: bool) -> list[Found]:
         """Destroy everything of the stage but a data bucket; return what was swept up beside Terraform.
@@ -207,19 +324,20 @@ class Deployment:
 
     def _destroy(self, terraform: Terraform) -> None:
         with Progress("destroy") as progress:
-            terraform.apply_directly(self._variables(None, {}), progress.on_event, destroy=True)
+            terraform.apply_directly(self._variables(None, {}, None, None), progress.on_event, destroy=True)
 
-    def _variables(self, model: Model | None, outputs: dict[str, Any]) -> list[str]:
-        """Return Terraform's arguments: the stage's own file, the model, and which earlier archives stay."""
+    def _variables(
+        self, model: Model | None, outputs: dict[str, Any], running: Fleet | None, rollout: Rollout | None
+    ) -> list[str]:
+        """Return Terraform's arguments: the stage's own file, and what is known only now."""
         derived = self.stage.directory / "derived.tfvars.json"
-        retained = _retained(model, outputs)
         files.write_json(
             derived,
             {
                 "model": model.to_variable() if model else None,
-                "retained_models": {
-                    sha: Model("", sha, {}).to_variable()["archive"] for sha in sorted(retained)
-                },
+                "retained_models": [earlier.to_variable() for earlier in artifacts.retained(model, outputs)],
+                "live_instance_count": running.wanted or None if running else None,
+                "rollout": rollout.to_variable() if rollout else None,
             },
         )
         return [f"-var-file={self.stage.variables_file}", f"-var-file={derived}"]
@@ -254,21 +372,6 @@ class Deployment:
                 f"accuracy {new:.4f}, deployed {old:.4f}",
                 "Train a better one, or deploy it all the same with --force.",
             )
-
-
-def _deployed(outputs: dict[str, Any]) -> Model | None:
-    model = outputs.get("model")
-    return Model(model["name"], model["sha256"], model.get("metrics") or {}) if model else None
-
-
-def _retained(model: Model | None, outputs: dict[str, Any]) -> set[str]:
-    """Return the digests of the earlier archives to keep: the one before stays, to go back to."""
-    deployed = _deployed(outputs)
-    if model is None or deployed is None:
-        return set()
-    if deployed.sha256 == model.sha256:
-        return set(outputs.get("model_archives") or []) - {model.sha256}
-    return {deployed.sha256}
 
 
 def _golden(model: Model | None) -> live.Golden | None:

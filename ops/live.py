@@ -128,11 +128,17 @@ def _look_at_scaling(stage: Stage, outputs: dict[str, Any], report: Report) -> N
         return
     limits = (found[0]["MinCapacity"], found[0]["MaxCapacity"])
     planned = (declared["min"], declared["max"])
+    scheduled = bool(declared.get("scheduled"))  # which may have moved the limits
+    how = "in steps" if declared.get("policy") == "step" else f"target {declared['target']}"
     report.check(
         "scaling",
-        f"{limits[0]} to {limits[1]} instances, target {declared['target']}",
-        None if limits == planned else f"scaling between {limits} is live, planned was {planned}",
+        f"{limits[0]} to {limits[1]} instances, {how}" + ", by a schedule" * scheduled,
+        None
+        if limits == planned or scheduled
+        else f"scaling between {limits} is live, planned was {planned}",
     )
+    if any((found[0].get("SuspendedState") or {}).values()):
+        report.check("", "suspended: nothing scales", f"scaling of {resource} is suspended")
 
 
 def _look_at_function(stage: Stage, outputs: dict[str, Any], report: Report) -> None:
@@ -189,7 +195,7 @@ def wait_until_stable(stage: Stage, endpoint: str) -> None:
             return
         time.sleep(1)
     raise KennelError(
-        "An endpoint is destroyed when it has come to rest.",
+        "An endpoint is updated or destroyed when it has come to rest.",
         f"{endpoint} is still {state} after {STABLE_SECONDS} s",
         "Look at the endpoint in the console, then run the same command again.",
     )

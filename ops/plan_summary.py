@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -40,11 +41,13 @@ def _change(entry: dict[str, Any]) -> Change | None:
     unknown = entry["change"].get("after_unknown") or {}
     differing = tuple(
         name
-        for name in sorted({*before, *after})
+        for name in sorted({*before, *after} if action in {"update", "replace"} else ())
         if before.get(name) != after.get(name) and not unknown.get(name)
     )
+    if "deposed" in entry:
+        differing = ("left by an update that did not succeed",)
     forced = tuple(sorted({str(path[0]) for path in entry["change"].get("replace_paths", [])}))
-    return Change(entry["address"], action, differing if action in {"update", "replace"} else (), forced)
+    return Change(entry["address"], action, differing if action != "create" else (), forced)
 
 
 def counts(found: list[Change]) -> dict[str, int]:
@@ -52,8 +55,10 @@ def counts(found: list[Change]) -> dict[str, int]:
     return dict(Counter(change.action for change in found))
 
 
-def text(found: list[Change], deployed: Model | None, model: Model | None) -> str:
-    """Return the plan in words."""
+def text(
+    found: list[Change], deployed: Model | None, model: Model | None, notes: tuple[str, ...] = ()
+) -> str:
+    """Return the plan in words; `notes` tell of what it does to the endpoint."""
     if not found:
         return "Nothing changes: what is deployed is what is declared."
     number = counts(found)
@@ -67,6 +72,8 @@ def text(found: list[Change], deployed: Model | None, model: Model | None) -> st
             lines += _described(change, mark)
     if model is not None and (deployed is None or deployed.sha256 != model.sha256):
         lines += ["", *_models(deployed, model)]
+    if notes:
+        lines += ["", *(line for note in notes for line in _wrapped(note))]
     return "\n".join(lines)
 
 
@@ -87,6 +94,11 @@ def _by_module(found: list[Change]) -> dict[str, int]:
         for c in found
     )
     return dict(sorted(Counter(modules).items()))
+
+
+def _wrapped(note: str) -> list[str]:
+    indent = " " * (len(note) - len(note.lstrip()))
+    return textwrap.wrap(note, WIDTH, initial_indent="", subsequent_indent=indent or "  ")
 
 
 def _models(deployed: Model | None, model: Model) -> list[str]:

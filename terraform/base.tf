@@ -18,7 +18,7 @@ module "storage" {
   prefix      = local.prefix
   artifacts   = var.artifacts
   data_bucket = var.data_bucket
-  archives    = merge(var.retained_models, var.model == null ? {} : { (var.model.sha256) = var.model.archive })
+  archives    = { for model in concat(var.retained_models, var.model[*]) : model.sha256 => model.archive }
   data_reader_role_arns = {
     for actor, role in module.iam.roles : actor => role.arn if contains(concat(["training", "training_instance", "notebook"], var.endpoint.bulk ? ["endpoint"] : []), actor)
   }

@@ -69,6 +69,17 @@ output "training_image" {
 output "model" {
   description = "The model that the endpoint serves: name, sha256 and metrics; null without one."
   value       = var.model == null ? null : { name = var.model.name, sha256 = var.model.sha256, metrics = var.model.metrics }
+
+  # Without it an update that is rolled back would leave the model that does not serve here.
+  depends_on = [module.endpoint]
+}
+
+output "earlier_models" {
+  description = "The models to go back to, the latest first: name, sha256 and metrics."
+  value       = [for model in var.retained_models : { name = model.name, sha256 = model.sha256, metrics = model.metrics }]
+
+  # As for the model.
+  depends_on = [module.endpoint]
 }
 
 output "model_archives" {

@@ -13,8 +13,11 @@ module "endpoint" {
     image       = var.endpoint.image
     archive_uri = module.storage.archives[var.model.sha256].uri
   }
+  scaled              = var.autoscaling != null
+  live_instance_count = local.live_instance_count
   endpoint = merge(var.endpoint, {
     environment = merge(local.container_environment, var.endpoint.environment)
+    deployment  = merge(var.endpoint.deployment, local.rollout)
   })
   capture = var.endpoint.capture_percent == null ? null : {
     percent         = var.endpoint.capture_percent
@@ -32,6 +35,7 @@ module "autoscaling" {
     name    = module.endpoint[0].name
     variant = module.endpoint[0].variant
   }
+  instance_type = module.endpoint[0].instance_type
 }
 
 module "lambda" {
@@ -64,6 +68,21 @@ module "observability" {
 }
 
 locals {
+  # Of an endpoint of fixed size, the declared count holds. Of one that scales, what was scaled out stays, between the limits
+  # that may be in force: a schedule moves them.
+  limits = flatten([for range in concat([var.autoscaling], values(try(var.autoscaling.scheduled, {}))) :
+    [for limit in [range.min_instances, range.max_instances] : limit if limit != null] if range != null
+  ])
+  live_instance_count = var.live_instance_count == null || var.autoscaling == null ? null : min(max(var.live_instance_count, min(local.limits...)), max(local.limits...))
+
+  # What var.rollout says instead of endpoint.deployment.
+  rollout = { for field, value in {
+    routing            = try(var.rollout.routing, null)
+    canary_percent     = try(var.rollout.routing == "CANARY" ? var.rollout.percent : null, null)
+    linear_percent     = try(var.rollout.routing == "LINEAR" ? var.rollout.percent : null, null)
+    rollback_on_alarms = try(var.rollout.rollback_on_alarms, null)
+  } : field => value if value != null }
+
   # What an image built on AWS's PyTorch container needs to find our handlers in the archive. Ours takes no notice.
   container_environment = {
     SAGEMAKER_PROGRAM          = "inference.py"

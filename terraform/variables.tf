@@ -152,19 +152,64 @@ variable "model" {
 }
 
 variable "retained_models" {
-  description = "Earlier archives that stay in the bucket, to go back to: SHA-256 to the path of the local model.tar.gz."
-  type        = map(string)
-  default     = {}
-  nullable    = false
+  description = "Earlier models whose archives stay in the bucket, to go back to, the latest first; as var.model."
+  type = list(object({
+    name    = string
+    archive = string
+    sha256  = string
+    metrics = optional(map(number), {})
+  }))
+  default  = []
+  nullable = false
 
   validation {
-    condition     = alltrue([for archive in values(var.retained_models) : endswith(archive, ".tar.gz")])
-    error_message = "retained_models must have paths of .tar.gz files as values; got ${jsonencode(values(var.retained_models))}."
+    condition     = alltrue([for model in var.retained_models : endswith(model.archive, ".tar.gz")])
+    error_message = "retained_models must have paths of .tar.gz files as archives; got ${jsonencode(var.retained_models[*].archive)}."
   }
 
   validation {
-    condition     = alltrue([for digest in keys(var.retained_models) : can(regex("^[0-9a-f]{64}$", digest))])
-    error_message = "retained_models must have SHA-256 digests of 64 hexadecimal digits in lower case as keys; got ${jsonencode(keys(var.retained_models))}."
+    condition     = alltrue([for model in var.retained_models : can(regex("^[0-9a-f]{64}$", model.sha256))])
+    error_message = "retained_models must have SHA-256 digests of 64 hexadecimal digits in lower case; got ${jsonencode(var.retained_models[*].sha256)}."
+  }
+
+  validation {
+    condition     = length(distinct(concat(var.retained_models[*].sha256, var.model[*].sha256))) == length(var.retained_models) + length(var.model[*])
+    error_message = "retained_models must differ from each other and from model; got ${jsonencode(concat(var.retained_models[*].sha256, var.model[*].sha256))}."
+  }
+}
+
+variable "live_instance_count" {
+  description = "How many instances are live, so that an update starts with as many; null: none. `plan` reads it from the endpoint. Held between autoscaling's limits; without autoscaling, endpoint.instance_count holds."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.live_instance_count == null ? true : var.live_instance_count >= 1 && floor(var.live_instance_count) == var.live_instance_count
+    error_message = "live_instance_count must be null or a whole number from 1; got ${jsonencode(var.live_instance_count)}."
+  }
+}
+
+variable "rollout" {
+  description = <<-EOT
+    How the next update moves traffic, in place of what endpoint.deployment says; null: as that says. `plan --canary` sets it.
+    - routing: ALL_AT_ONCE, CANARY or LINEAR; percent: of the new fleet's capacity, first or at a time.
+    - rollback_on_alarms: false where alarms already ring, and the update is the repair.
+  EOT
+  type = object({
+    routing            = string
+    percent            = optional(number)
+    rollback_on_alarms = optional(bool)
+  })
+  default = null
+
+  validation {
+    condition     = var.rollout == null ? true : contains(["ALL_AT_ONCE", "CANARY", "LINEAR"], var.rollout.routing)
+    error_message = "rollout.routing must be ALL_AT_ONCE, CANARY or LINEAR; got ${jsonencode(try(var.rollout.routing, null))}."
+  }
+
+  validation {
+    condition     = try(var.rollout.percent, null) == null ? true : var.rollout.percent >= lookup({ LINEAR = 10, ALL_AT_ONCE = 51 }, var.rollout.routing, 1) && var.rollout.percent <= 50
+    error_message = "rollout.percent must be between 1 and 50 for CANARY, between 10 and 50 for LINEAR, and absent for ALL_AT_ONCE; got ${jsonencode(try(var.rollout.percent, null))}."
   }
 }
 
@@ -231,10 +276,29 @@ variable "autoscaling" {
     min_instances              = optional(number, 1)
     max_instances              = optional(number, 4)
     metric                     = optional(string)
+    policy                     = optional(string)
     target                     = optional(number)
     scale_in_cooldown_seconds  = optional(number)
     scale_out_cooldown_seconds = optional(number)
     disable_scale_in           = optional(bool)
+    step = optional(object({
+      scale_out = object({
+        threshold = number
+        periods   = optional(number)
+        steps     = optional(list(object({ above = number, add = number })))
+      })
+      scale_in = optional(object({
+        threshold = number
+        periods   = optional(number)
+        remove    = optional(number)
+      }))
+    }))
+    scheduled = optional(map(object({
+      schedule      = string
+      timezone      = optional(string)
+      min_instances = optional(number)
+      max_instances = optional(number)
+    })), {})
   })
   default = {}
 }

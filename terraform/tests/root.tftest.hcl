@@ -135,12 +135,75 @@ run "keeps_earlier_models_in_the_bucket" {
 
   variables {
     model           = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
-    retained_models = { "1111111111111111111111111111111111111111111111111111111111111111" = "nowhere/older.tar.gz" }
+    retained_models = [{ name = "older-dogs", archive = "nowhere/older.tar.gz", sha256 = "1111111111111111111111111111111111111111111111111111111111111111", metrics = { accuracy = 0.9 } }]
+  }
+
+  assert {
+    condition     = output.earlier_models == [{ name = "older-dogs", sha256 = "1111111111111111111111111111111111111111111111111111111111111111", metrics = tomap({ accuracy = 0.9 }) }]
+    error_message = "The models to go back to must be told."
   }
 
   assert {
     condition     = toset(keys(module.storage.archives)) == toset(["0000000000000000000000000000000000000000000000000000000000000000", "1111111111111111111111111111111111111111111111111111111111111111"])
     error_message = "Both archives must stay."
+  }
+}
+
+run "keeps_the_live_count_between_the_limits" {
+  command = plan
+
+  variables {
+    model               = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    live_instance_count = 9
+  }
+
+  assert {
+    condition     = local.live_instance_count == 4
+    error_message = "More than autoscaling allows must not be asked for."
+  }
+}
+
+run "keeps_what_a_schedule_scaled_out" {
+  command = plan
+
+  variables {
+    model               = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    live_instance_count = 9
+    autoscaling         = { scheduled = { day = { schedule = "cron(0 8 * * ? *)", max_instances = 12 } } }
+  }
+
+  assert {
+    condition     = local.live_instance_count == 9
+    error_message = "The highest limit that may be in force counts."
+  }
+}
+
+run "takes_the_declared_count_where_nothing_scales" {
+  command = plan
+
+  variables {
+    model               = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    live_instance_count = 9
+    autoscaling         = null
+  }
+
+  assert {
+    condition     = local.live_instance_count == null
+    error_message = "Without autoscaling the declared count must hold."
+  }
+}
+
+run "moves_traffic_as_chosen_for_this_update" {
+  command = plan
+
+  variables {
+    rollout  = { routing = "CANARY", percent = 25 }
+    endpoint = { deployment = { wait_seconds = 30, routing = "LINEAR" } }
+  }
+
+  assert {
+    condition     = merge(var.endpoint.deployment, local.rollout).routing == "CANARY" && local.rollout == { routing = "CANARY", canary_percent = 25 } && merge(var.endpoint.deployment, local.rollout).wait_seconds == 30
+    error_message = "The choice must win over the stage, and leave the rest."
   }
 }
 

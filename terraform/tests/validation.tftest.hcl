@@ -198,7 +198,7 @@ run "refuses_a_retained_model_without_a_digest" {
   command = plan
 
   variables {
-    retained_models = { latest = "model.tar.gz" }
+    retained_models = [{ name = "dogs", archive = "model.tar.gz", sha256 = "latest" }]
   }
 
   expect_failures = [var.retained_models]
@@ -208,10 +208,63 @@ run "refuses_a_retained_archive_that_is_no_tar" {
   command = plan
 
   variables {
-    retained_models = { "0000000000000000000000000000000000000000000000000000000000000000" = "model.zip" }
+    retained_models = [{ name = "dogs", archive = "model.zip", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }]
   }
 
   expect_failures = [var.retained_models]
+}
+
+run "refuses_the_same_retained_model_twice" {
+  command = plan
+
+  variables {
+    retained_models = [
+      { name = "dogs", archive = "model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" },
+      { name = "hounds", archive = "model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" },
+    ]
+  }
+
+  expect_failures = [var.retained_models]
+}
+
+run "refuses_no_live_instance" {
+  command = plan
+
+  variables {
+    live_instance_count = 0
+  }
+
+  expect_failures = [var.live_instance_count]
+}
+
+run "refuses_an_unknown_rollout" {
+  command = plan
+
+  variables {
+    rollout = { routing = "SLOWLY" }
+  }
+
+  expect_failures = [var.rollout]
+}
+
+run "refuses_a_canary_above_half" {
+  command = plan
+
+  variables {
+    rollout = { routing = "CANARY", percent = 60 }
+  }
+
+  expect_failures = [var.rollout]
+}
+
+run "refuses_linear_steps_below_a_tenth" {
+  command = plan
+
+  variables {
+    rollout = { routing = "LINEAR", percent = 5 }
+  }
+
+  expect_failures = [var.rollout]
 }
 
 run "refuses_an_image_that_is_not_in_ecr" {

@@ -1,16 +1,18 @@
 output "scaling" {
-  description = "What is in force: min, max, metric, target, both cooldowns in seconds, and whether it scales in."
+  description = "What is declared: min, max, policy, metric, target (null with steps), both cooldowns in seconds, whether it scales in, and the names of what is scheduled, which may have moved min and max."
   value = {
-    min                        = aws_appautoscaling_target.variant.min_capacity
-    max                        = aws_appautoscaling_target.variant.max_capacity
+    min                        = var.autoscaling.min_instances
+    max                        = var.autoscaling.max_instances
+    policy                     = var.autoscaling.policy
     metric                     = var.autoscaling.metric
-    target                     = var.autoscaling.target
+    target                     = var.autoscaling.policy == "target-tracking" ? var.autoscaling.target : null
     scale_in_cooldown_seconds  = var.autoscaling.scale_in_cooldown_seconds
     scale_out_cooldown_seconds = var.autoscaling.scale_out_cooldown_seconds
-    scales_in                  = !var.autoscaling.disable_scale_in
+    scales_in                  = var.autoscaling.policy == "step" ? try(var.autoscaling.step.scale_in != null, false) : !var.autoscaling.disable_scale_in
+    scheduled                  = keys(var.autoscaling.scheduled)
   }
   # Without it the limits would read as being in force while nothing scales yet.
-  depends_on = [aws_appautoscaling_policy.target_tracking]
+  depends_on = [aws_appautoscaling_policy.target_tracking, aws_cloudwatch_metric_alarm.step]
 }
 
 output "resource_id" {
@@ -18,7 +20,7 @@ output "resource_id" {
   value       = aws_appautoscaling_target.variant.resource_id
 }
 
-output "policy_name" {
-  description = "The scaling policy."
-  value       = aws_appautoscaling_policy.target_tracking.name
+output "policy_names" {
+  description = "The scaling policies."
+  value       = concat(aws_appautoscaling_policy.target_tracking[*].name, values(aws_appautoscaling_policy.step)[*].name)
 }

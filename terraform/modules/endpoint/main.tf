@@ -47,6 +47,32 @@ resource "aws_sagemaker_model" "this" {
   }
 }
 
+# Where nothing scales the endpoint, another count makes another configuration. A change of [1] triggers; its coming and going
+# with autoscaling does not. [0] never changes: Terraform fails on a trigger of which there is no instance.
+resource "terraform_data" "fixed_count" {
+  count = var.scaled ? 1 : 2
+
+  triggers_replace = count.index == 0 ? null : var.endpoint.instance_count
+
+  lifecycle {
+    # The configuration is replaced with it, in this order.
+    create_before_destroy = true
+  }
+}
+
+# How traffic moves, held from one update to the next. A change of this alone would otherwise be an UpdateEndpoint to the
+# configuration that is in service already; a canary chosen for one update would be undone by another such call.
+resource "terraform_data" "rollout" {
+  input = merge(var.endpoint.deployment, {
+    alarm_names = var.endpoint.deployment.rollback_on_alarms ? sort(var.rollback_alarm_names) : []
+  })
+
+  lifecycle {
+    ignore_changes       = [input]
+    replace_triggered_by = [aws_sagemaker_endpoint_configuration.this]
+  }
+}
+
 resource "aws_sagemaker_endpoint_configuration" "this" {
   name_prefix = "${var.name}-"
   kms_key_arn = var.endpoint.volume_kms_key_arn
@@ -55,7 +81,7 @@ resource "aws_sagemaker_endpoint_configuration" "this" {
     variant_name                                      = var.variant
     model_name                                        = aws_sagemaker_model.this.name
     instance_type                                     = var.endpoint.instance_type
-    initial_instance_count                            = var.endpoint.instance_count
+    initial_instance_count                            = coalesce(var.live_instance_count, var.endpoint.instance_count)
     initial_variant_weight                            = 1
     container_startup_health_check_timeout_in_seconds = var.endpoint.startup_timeout_seconds
     model_data_download_timeout_in_seconds            = var.endpoint.download_timeout_seconds
@@ -84,7 +110,16 @@ resource "aws_sagemaker_endpoint_configuration" "this" {
   lifecycle {
     # Without it the configuration goes before the endpoint has moved off it, and a rollback has nowhere to go back to.
     create_before_destroy = true
+
+    # The live count moves all the time, and is no reason for an update. A configuration that is replaced takes the one given:
+    # Terraform ignores changes of what stays only.
+    ignore_changes       = [production_variants[0].initial_instance_count]
+    replace_triggered_by = [terraform_data.fixed_count]
   }
+}
+
+locals {
+  rollout = terraform_data.rollout.input
 }
 
 resource "aws_sagemaker_endpoint" "this" {
@@ -93,15 +128,15 @@ resource "aws_sagemaker_endpoint" "this" {
 
   deployment_config {
     blue_green_update_policy {
-      termination_wait_in_seconds          = var.endpoint.deployment.termination_wait_seconds
-      maximum_execution_timeout_in_seconds = var.endpoint.deployment.execution_timeout_seconds
+      termination_wait_in_seconds          = local.rollout.termination_wait_seconds
+      maximum_execution_timeout_in_seconds = local.rollout.execution_timeout_seconds
 
       traffic_routing_configuration {
-        type                     = var.endpoint.deployment.routing
-        wait_interval_in_seconds = var.endpoint.deployment.wait_seconds
+        type                     = local.rollout.routing
+        wait_interval_in_seconds = local.rollout.wait_seconds
 
         dynamic "canary_size" {
-          for_each = var.endpoint.deployment.routing == "CANARY" ? [var.endpoint.deployment.canary_percent] : []
+          for_each = local.rollout.routing == "CANARY" ? [local.rollout.canary_percent] : []
           content {
             type  = "CAPACITY_PERCENT"
             value = canary_size.value
@@ -109,7 +144,7 @@ resource "aws_sagemaker_endpoint" "this" {
         }
 
         dynamic "linear_step_size" {
-          for_each = var.endpoint.deployment.routing == "LINEAR" ? [var.endpoint.deployment.linear_percent] : []
+          for_each = local.rollout.routing == "LINEAR" ? [local.rollout.linear_percent] : []
           content {
             type  = "CAPACITY_PERCENT"
             value = linear_step_size.value
@@ -119,7 +154,7 @@ resource "aws_sagemaker_endpoint" "this" {
     }
 
     dynamic "auto_rollback_configuration" {
-      for_each = var.endpoint.deployment.rollback_on_alarms && length(var.rollback_alarm_names) > 0 ? [var.rollback_alarm_names] : []
+      for_each = length(local.rollout.alarm_names) > 0 ? [local.rollout.alarm_names] : []
       content {
         dynamic "alarms" {
           for_each = auto_rollback_configuration.value
@@ -136,7 +171,7 @@ resource "aws_sagemaker_endpoint" "this" {
     # go next. Failing here stops the apply before that.
     postcondition {
       condition     = self.endpoint_config_name == aws_sagemaker_endpoint_configuration.this.name
-      error_message = "The endpoint ${self.name} runs configuration ${self.endpoint_config_name}, not the planned ${aws_sagemaker_endpoint_configuration.this.name}: the update was rolled back. Look at the containers' log and the rollback alarms, then apply again; with endpoint.deployment.rollback_on_alarms = false where the endpoint was in alarm before."
+      error_message = "The endpoint ${self.name} runs configuration ${self.endpoint_config_name}, not the planned ${aws_sagemaker_endpoint_configuration.this.name}: the update was rolled back, and the earlier model serves on. Both configurations are kept: correct the cause, or go back to the earlier model, and apply again."
     }
   }
 

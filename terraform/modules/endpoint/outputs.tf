@@ -30,3 +30,8 @@ output "log_group" {
     arn  = aws_cloudwatch_log_group.containers.arn
   }
 }
+
+output "instance_type" {
+  description = "The machines' type."
+  value       = var.endpoint.instance_type
+}

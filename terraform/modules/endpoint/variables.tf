@@ -54,8 +54,7 @@ variable "role_arn" {
 variable "endpoint" {
   description = <<-EOT
     How the model is served.
-    - instance_type, instance_count: the machines, and how many an update starts with. SageMaker refuses another type for
-      an endpoint that scales: apply without autoscaling first.
+    - instance_type, instance_count: the machines, and how many there are; where the endpoint scales, how many it begins with.
     - environment: the container's variables.
     - network_isolation: containers without any network; S3 is read and written for them from outside.
     - volume_kms_key_arn: the key of the instances' disks; null: SageMaker's own.
@@ -67,6 +66,7 @@ variable "endpoint" {
       execution_timeout_seconds for all of it, null: SageMaker's own limit;
       rollback_on_alarms: whether the alarms undo it. False to repair an endpoint that is in alarm already, which SageMaker
       otherwise refuses to update.
+      All of it takes effect with the next update.
   EOT
   type = object({
     instance_type            = optional(string, "ml.m5.large")
@@ -163,6 +163,24 @@ variable "endpoint" {
   validation {
     condition     = var.endpoint.deployment.execution_timeout_seconds == null ? true : var.endpoint.deployment.execution_timeout_seconds > var.endpoint.deployment.wait_seconds + var.endpoint.deployment.termination_wait_seconds
     error_message = "endpoint.deployment.execution_timeout_seconds must be above wait_seconds and termination_wait_seconds together (${var.endpoint.deployment.wait_seconds + var.endpoint.deployment.termination_wait_seconds}), or every update fails; got ${jsonencode(var.endpoint.deployment.execution_timeout_seconds)}."
+  }
+}
+
+variable "scaled" {
+  description = "Whether autoscaling moves the instance count. Then endpoint.instance_count is where it begins, and no later change of it matters."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "live_instance_count" {
+  description = "How many instances a new configuration starts with in place of endpoint.instance_count, so that an update keeps what was scaled out; null: none is live."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.live_instance_count == null ? true : var.live_instance_count >= 1 && floor(var.live_instance_count) == var.live_instance_count
+    error_message = "live_instance_count must be null or a whole number from 1; got ${jsonencode(var.live_instance_count)}."
   }
 }
 

@@ -50,3 +50,65 @@ run "gives_an_earlier_archive_yet_another_model" {
     error_message = "After a rollback the earlier model still exists: going back must not take its name."
   }
 }
+
+run "leaves_the_configuration_alone_when_only_the_live_count_differs" {
+  variables {
+    live_instance_count = 3
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.this.production_variants[0].initial_instance_count == 1
+    error_message = "A count that scaling moved is no reason for an update."
+  }
+}
+
+# Mocked, no attribute forces a replacement: here the fixed count stands for what does.
+run "starts_another_configuration_with_the_live_count" {
+  variables {
+    live_instance_count = 3
+    endpoint            = { instance_count = 2 }
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.this.production_variants[0].initial_instance_count == 3
+    error_message = "An update must keep what was scaled out."
+  }
+}
+
+run "holds_how_traffic_moves_until_the_next_update" {
+  variables {
+    endpoint = { instance_count = 2, deployment = { routing = "CANARY" } }
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint.this.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "ALL_AT_ONCE"
+    error_message = "Another way of moving traffic alone must not call UpdateEndpoint."
+  }
+}
+
+run "moves_traffic_as_declared_in_the_next_update" {
+  variables {
+    endpoint = { instance_count = 5, deployment = { routing = "CANARY" } }
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint.this.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "CANARY"
+    error_message = "An update must move traffic as declared."
+  }
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.this.production_variants[0].initial_instance_count == 5
+    error_message = "Where nothing scales, the declared count must take effect."
+  }
+}
+
+run "takes_no_notice_of_the_declared_count_where_the_endpoint_scales" {
+  variables {
+    scaled   = true
+    endpoint = { instance_count = 7, deployment = { routing = "CANARY" } }
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.this.production_variants[0].initial_instance_count == 5
+    error_message = "Of an endpoint that scales, the declared count is where it began."
+  }
+}

@@ -368,3 +368,13 @@ run "refuses_more_alarms_than_sagemaker_takes" {
 
   expect_failures = [var.rollback_alarm_names]
 }
+
+run "refuses_half_a_live_instance" {
+  command = plan
+
+  variables {
+    live_instance_count = 1.5
+  }
+
+  expect_failures = [var.live_instance_count]
+}
