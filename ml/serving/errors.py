@@ -25,12 +25,13 @@ class ModelError(Exception):
 class RequestError(_ToolkitError):
     """The request cannot be answered. `code` is for programs, `message` for people; neither holds payload."""
 
-    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+    def __init__(self, status: HTTPStatus, code: str, message: str, *, retry_seconds: int = 1) -> None:
         Exception.__init__(self, message)
         self.status_code = int(status)
         self.phrase = status.phrase
         self.code = code
         self.message = message
+        self.retry_seconds = retry_seconds  # where a later try may succeed
 
     def to_dict(self) -> dict[str, dict[str, str]]:
         return {"error": {"type": self.code, "message": self.message}}

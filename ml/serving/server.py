@@ -3,117 +3,221 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import json
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from . import handlers, headers, logs, metrics
+from .batching import ClientGoneError, Connection, Job, Pipeline, too_late
+from .engine import Engine
+from .errors import RequestError
+from .handlers import Prediction
+from .processors import cpu_count
+from .settings import Settings
 
-from . import handlers, logs
-from .engine import Engine, cpu_count
-from .errors import ModelError, RequestError
-from .settings import Settings, SettingsError
-
-MAX_READERS: Final = 128  # bodies being received; times max_body_bytes, that is the memory they can take
+MAX_READERS: Final = 512  # bodies being received
+MAX_HELD: Final = 256 * 2**20  # bytes of bodies that are received, or wait
 MAX_TRANSFORM_MB: Final = 100  # SageMaker's limit of what a transform job has under way to an instance
-GRACE_SECONDS: Final = 25  # SageMaker kills 30 s after SIGTERM
-M_MMAP_THRESHOLD: Final = -3  # malloc.h of glibc
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads it but the log
+ROUTES: Final = {
+    "/ping": "GET",
+    "/invocations": "POST",
+    "/execution-parameters": "GET",
+    "/metrics": "GET",
+}
+
+Scope = MutableMapping[str, Any]
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Response(NamedTuple):
+    status: int
+    body: bytes
+    content_type: str = handlers.JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Exchange:
+    """A request, and what the log will tell of it."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.began = time.monotonic()
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.connection: Connection = scope["state"].get("connection") or Connection()
+        self.receive = receive
+        self.id = headers.request_id(self.headers)
+        self.error: str | None = None
+        self.body_bytes = 0
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
 
 class Service:
-    def __init__(self, settings: Settings, stop: Callable[[], None]) -> None:
-        self.settings = settings
-        self.failure: Exception | None = None
-        self._stop = stop
-        self._engine: Engine | None = None
-        self._workers = ThreadPoolExecutor(cpu_count(), "worker")
-        self._reading = 0
-        self._working = 0
+    """An ASGI application. It answers from the first request on: who starts it has loaded the engine."""
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/ping", self.ping, methods=["GET"]),
-                Route("/invocations", self.invocations, methods=["POST"]),
-                Route("/execution-parameters", self.execution_parameters, methods=["GET"]),
-            ],
-            middleware=[Middleware(logs.RequestLog)],
-            exception_handlers={
-                RequestError: _refuse,  # type: ignore[dict-item]  # Starlette has no type for this
-                HTTPException: _refuse_route,  # type: ignore[dict-item]
-                ClientDisconnect: _ignore_disconnect,
-            },
-            lifespan=self._lifespan,
+    def __init__(self, settings: Settings, engine: Engine, numbers: metrics.Metrics) -> None:
+        self.settings = settings
+        self.draining = False
+        self._engine = engine
+        self._metrics = numbers
+        self._pipeline: Pipeline | None = None  # made in the event loop
+        self._in_flight = 0
+        self._reading = 0
+        self._held = 0
+
+    @property
+    def pipeline(self) -> Pipeline:
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self._engine, self._decode, cpu_count(), self._metrics.worked)
+        return self._pipeline
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+    def tell(self) -> None:
+        """Puts what goes on into the metrics."""
+        pipeline = self.pipeline
+        self._metrics.state(self._in_flight, pipeline.waiting, pipeline.wait_seconds())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive)
+        invocation = exchange.path == "/invocations"
+        self._in_flight += invocation
+        try:
+            response = await self._respond(exchange)
+        finally:
+            self._in_flight -= invocation
+        seconds = time.monotonic() - exchange.began
+        if response.status != CLIENT_CLOSED_REQUEST:
+            await _send(exchange, response, send)
+        if invocation:
+            self._metrics.answered(response.status, exchange.error, seconds)
+        # SageMaker pings every few seconds.
+        elif response.status == HTTPStatus.OK:
+            return
+        logs.request(
+            request_id=exchange.id,
+            method=exchange.method,
+            path=exchange.path[:256],
+            status=response.status,
+            error=exchange.error,
+            body_bytes=exchange.body_bytes,
+            milliseconds=round(1000 * seconds, 1),
         )
 
-    async def ping(self, _: Request) -> Response:
-        self._loaded()
-        return JSONResponse({})
+    async def _respond(self, exchange: Exchange) -> Response:
+        try:
+            if ROUTES.get(exchange.path) != exchange.method:
+                return _no_such_route(exchange)
+            if exchange.path == "/invocations":
+                return await self._invocations(exchange)
+            if exchange.path == "/ping":
+                return self._ping()
+            if exchange.path == "/metrics":
+                self.tell()
+                return Response(200, await asyncio.to_thread(self._metrics.text), metrics.CONTENT_TYPE)
+            return self._execution_parameters()
+        except RequestError as error:
+            return _refused(exchange, error)
+        except ClientGoneError:
+            exchange.error = "client_disconnected"
+            return Response(CLIENT_CLOSED_REQUEST, b"")
+        except Exception:
+            fields = {"request_id": exchange.id}
+            logs.logger.exception("unexpected error", extra={"fields": fields})
+            text = "The server failed; its log tells why, under the id in the x-request-id header."
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            return _refused(exchange, RequestError(status, "internal", text))
 
-    async def execution_parameters(self, _: Request) -> Response:
+    def _ping(self) -> Response:
+        if self.draining:
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", "The server is being stopped.")
+        return Response(200, b"{}")
+
+    def _execution_parameters(self) -> Response:
         """How batch transform should ask: the next photo is there when a processor is done with one."""
         payload = -(-self.settings.max_body_bytes // 2**20)  # MB
         concurrent = min(2 * cpu_count(), self.settings.max_queue, MAX_TRANSFORM_MB // payload)
-        return JSONResponse(
-            {
-                "MaxConcurrentTransforms": max(1, concurrent),
-                "BatchStrategy": "SINGLE_RECORD",
-                "MaxPayloadInMB": min(payload, MAX_TRANSFORM_MB),
-            }
-        )
+        parameters = {
+            "MaxConcurrentTransforms": max(1, concurrent),
+            "BatchStrategy": "SINGLE_RECORD",
+            "MaxPayloadInMB": min(payload, MAX_TRANSFORM_MB),
+        }
+        return Response(200, json.dumps(parameters).encode())
 
-    async def invocations(self, request: Request) -> Response:
-        engine = self._loaded()
-        accept = request.headers.get("accept")
+    async def _invocations(self, exchange: Exchange) -> Response:
+        accept = exchange.header(b"accept")
         handlers.parse_accept(accept)
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
+        if exchange.headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise RequestError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_content_encoding",
                 "The body has to be sent as it is, without a Content-Encoding.",
             )
-        body = await self._read(request)
-        with self._work():
-            # Threads of their own for this: fetching a URL waits for a stranger.
-            data, declared = await asyncio.to_thread(
-                handlers.read_image, body, request.headers.get("content-type")
-            )
-            answer = await asyncio.get_running_loop().run_in_executor(
-                self._workers, _answer, engine, data, declared, accept
-            )
-        return Response(answer, media_type=handlers.JSON)
+        seconds = headers.deadline(exchange.headers, self.settings.deadline_seconds)
+        # Before the body is read, and again when it has come, as have others meanwhile.
+        self._admit(seconds)
+        deadline = exchange.began + seconds
+        try:
+            body = await self._read(exchange)
+            kind = exchange.header(b"content-type")
+            if kind is not None and kind.lower().startswith(handlers.JSON):
+                # A thread of its own: fetching a URL waits for a stranger.
+                data, declared = await asyncio.to_thread(handlers.read_image, body, kind)
+            else:
+                data, declared = handlers.read_image(body, kind)
+            self._admit(deadline - time.monotonic())
+            future = asyncio.get_running_loop().create_future()
+            self.pipeline.submit(Job(data, declared, deadline, exchange.connection, future))
+            logits = await future
+        finally:
+            self._held -= exchange.body_bytes
+        answer = handlers.output_fn(Prediction(logits, self._engine.classes), accept)
+        return Response(200, answer.encode())
 
-    async def _read(self, request: Request) -> bytes:
+    def _admit(self, seconds: float) -> None:
+        """Raises RequestError where an answer within `seconds` is not to be expected."""
+        wait = self.pipeline.wait_seconds()
+        if self.pipeline.waiting >= self.settings.max_queue or self._held > MAX_HELD or wait > seconds > 0:
+            raise _busy(wait)
+        if seconds <= 0:
+            raise too_late()
+
+    async def _read(self, exchange: Exchange) -> bytes:
         limit = self.settings.max_body_bytes
         too_large = RequestError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "body_too_large",
             f"The body may have {limit} bytes at most. Send a smaller image.",
         )
-        # h11 has made sure that the header is a number of at most 20 digits.
-        if int(request.headers.get("content-length", "0")) > limit:
+        # The parser has made sure that it is a number.
+        if int(exchange.headers.get(b"content-length", b"0")) > limit:
             raise too_large
         if self._reading >= MAX_READERS:
-            raise _busy()
+            raise _busy(0)
         body = bytearray()
         self._reading += 1
         try:
             async with asyncio.timeout(self.settings.read_timeout_seconds):
-                async for chunk in request.stream():
-                    body += chunk
+                more = True
+                while more:
+                    message = await exchange.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGoneError
+                    body += message["body"]
+                    more = message["more_body"]
+                    exchange.body_bytes += len(message["body"])
+                    self._held += len(message["body"])
                     if len(body) > limit:
                         raise too_large
         except TimeoutError:
@@ -124,156 +228,50 @@ class Service:
             ) from None
         finally:
             self._reading -= 1
-            request.state.body_bytes = len(body)
         return bytes(body)
 
-    @contextlib.contextmanager
-    def _work(self) -> Iterator[None]:
-        if self._working >= self.settings.max_queue:
-            raise _busy()
-        self._working += 1
-        try:
-            yield
-        finally:
-            self._working -= 1
-
-    def _loaded(self) -> Engine:
-        if self._engine is None:
-            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "loading", "The model is being loaded.")
-        return self._engine
-
-    @contextlib.asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        loading = asyncio.create_task(self._load())
-        yield
-        loading.cancel()
-        self._workers.shutdown(wait=False, cancel_futures=True)
-
-    async def _load(self) -> None:
-        try:
-            self._engine = await asyncio.to_thread(handlers.model_fn, str(self.settings.model_dir))
-        except Exception as error:
-            self.failure = error
-            self._stop()
-        else:
-            logs.event("ready", engine=self._engine.kind, classes=len(self._engine.classes))
+    def _decode(self, data: bytes, declared: str | None) -> Any:
+        return self._engine.preprocessing.pixels(handlers.decode_image(data, declared))
 
 
-def _answer(engine: Engine, data: bytes, declared: str | None, accept: str | None) -> str:
-    image = handlers.decode_image(data, declared)
-    return handlers.output_fn(handlers.predict_fn(image, engine), accept)
+async def _send(exchange: Exchange, response: Response, send: Send) -> None:
+    fields = [
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", b"%d" % len(response.body)),
+        (b"x-request-id", exchange.id.encode()),
+        *response.headers,
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": fields})
+    await send({"type": "http.response.body", "body": response.body, "more_body": False})
 
 
-def _busy() -> RequestError:
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many requests are waiting. Try again.")
-
-
-async def _refuse(request: Request, error: RequestError) -> Response:
-    request.state.error = error.code
-    if request.url.path == "/invocations" and handlers.told_as_answer(error, request.headers.get("accept")):
-        return JSONResponse(error.to_dict())
-    headers = {}
-    if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["retry-after"] = "1"
-    if error.status_code == HTTPStatus.REQUEST_TIMEOUT:
-        headers["connection"] = "close"
-    return JSONResponse(error.to_dict(), error.status_code, headers)
-
-
-async def _refuse_route(request: Request, error: HTTPException) -> Response:
-    status = HTTPStatus(error.status_code)
-    message = f"{status.phrase}: there are GET /ping and POST /invocations."
-    response = await _refuse(request, RequestError(status, "no_such_route", message))
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _ignore_disconnect(request: Request, _: Exception) -> Response:
-    request.state.error = "client_disconnected"
-    return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
-class HeaderDeadlineProtocol(H11Protocol):
-    """Closes a connection that dawdles before a request is complete up to its headers.
-
-    uvicorn's own timeout ends with the first byte that arrives; the body has a deadline in the service.
-    """
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._deadline is not None:
-            self._deadline.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch()
-
-    def _watch(self) -> None:
-        in_request = self.cycle is not None and not self.cycle.response_complete
-        if in_request and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        elif not in_request and self._deadline is None:
-            self._deadline = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
-
-
-def main() -> int:
-    """Serves until SIGTERM or SIGINT; 1 when the model cannot be served, 2 when a setting is wrong."""
-    logs.configure()
-    _give_memory_back()
-    try:
-        settings = handlers.settings()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-
-    def stop() -> None:
-        server.should_exit = True
-
-    service = Service(settings, stop)
-    config = uvicorn.Config(
-        service.app(),
-        host=settings.host,
-        port=settings.port,
-        # Slower than httptools by a fraction of a millisecond, but it limits the size of headers.
-        http=HeaderDeadlineProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=settings.read_timeout_seconds,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+def _busy(wait: float) -> RequestError:
+    return RequestError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "busy",
+        "Too many requests are waiting. Try again.",
+        retry_seconds=max(1, math.ceil(wait)),
     )
-    server = uvicorn.Server(config)
-    listener = config.bind_socket()
-    logs.event("listening", host=settings.host, port=listener.getsockname()[1])
-    # uvicorn raises the signal again when it has drained: the default handlers would make that a failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    server.run([listener])
-    if service.failure is None:
-        return 0
-    if not isinstance(service.failure, ModelError):
-        raise service.failure
-    print(service.failure, file=sys.stderr)
-    return 1
 
 
-def _give_memory_back() -> None:
-    """Lets the memory of a large image go when the image goes.
+def _refused(exchange: Exchange, error: RequestError) -> Response:
+    exchange.error = error.code
+    body = json.dumps(error.to_dict()).encode()
+    if exchange.path == "/invocations" and handlers.told_as_answer(error, exchange.header(b"accept")):
+        return Response(200, body)
+    extra: tuple[tuple[bytes, bytes], ...] = ()
+    if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra = ((b"retry-after", b"%d" % error.retry_seconds),)
+    if error.status_code == HTTPStatus.REQUEST_TIMEOUT:
+        extra = ((b"connection", b"close"),)
+    return Response(error.status_code, body, headers=extra)
 
-    glibc raises its threshold for blocks of their own with each one that is freed, and keeps what comes after
-    in its heap: 1.3 GB after 49-million-pixel images, 120 MB with a threshold that stays.
-    """
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 4 * 2**20)
+
+def _no_such_route(exchange: Exchange) -> Response:
+    allowed = ROUTES.get(exchange.path)
+    status = HTTPStatus.NOT_FOUND if allowed is None else HTTPStatus.METHOD_NOT_ALLOWED
+    known = ", ".join(f"{method} {path}" for path, method in ROUTES.items())
+    response = _refused(
+        exchange, RequestError(status, "no_such_route", f"{status.phrase}: there are {known}.")
+    )
+    return response if allowed is None else response._replace(headers=((b"allow", allowed.encode()),))

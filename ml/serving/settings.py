@@ -26,7 +26,10 @@ class Settings:
     fetch_allow_loopback: bool = False
     max_body_bytes: int = 6_291_456  # what SageMaker lets through to a real-time endpoint
     read_timeout_seconds: int = 30  # for the headers, and again for the body
-    max_queue: int = 32  # requests being worked on or waiting for it
+    max_queue: int = 256  # requests that may wait for the model
+    deadline_seconds: int = 10  # for an answer; who would wait longer is refused at once
+    workers: int | None = None  # processes; None: one for each eight processors
+    hang_seconds: int = 30  # without a sign of life, or on one image: the worker is replaced
 
     @property
     def model_dir(self) -> Path:
@@ -91,5 +94,8 @@ _VARIABLES: Final[dict[str, tuple[str, Callable[[str], Any], str]]] = {
     "fetch_allow_loopback": ("KENNEL_FETCH_ALLOW_LOOPBACK", *_BOOLEAN),
     "max_body_bytes": ("KENNEL_MAX_BODY_BYTES", _integer(1, 2**30), "a number from 1 to 1073741824"),
     "read_timeout_seconds": ("KENNEL_READ_TIMEOUT_SECONDS", _integer(1, 60), "a number from 1 to 60"),
-    "max_queue": ("KENNEL_MAX_QUEUE", _integer(1, 1024), "a number from 1 to 1024"),
+    "max_queue": ("KENNEL_MAX_QUEUE", _integer(1, 4096), "a number from 1 to 4096"),
+    "deadline_seconds": ("KENNEL_DEADLINE_SECONDS", _integer(1, 60), "a number from 1 to 60"),
+    "workers": ("KENNEL_WORKERS", _integer(1, 64), "a number from 1 to 64"),
+    "hang_seconds": ("KENNEL_HANG_SECONDS", _integer(2, 600), "a number from 2 to 600"),
 }

@@ -53,8 +53,13 @@ def write_run(directory: Path) -> None:
         "classes": CLASSES,
         "network": spec.to_dict(),
         "preprocessing": preprocessing.to_dict(),
-        "engine": {"precision": "f32"},
-        "golden": {"file": "golden.png", "label": label, "probability": float(probabilities[label])},
+        "engine": {"precision": "f32", "tolerance": 1e-3},
+        "golden": {
+            "file": "golden.png",
+            "label": label,
+            "probability": float(probabilities[label]),
+            "tolerance": 0.02,
+        },
     }
     directory.mkdir()
     (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -27,9 +27,12 @@ def test_every_variable_is_read() -> None:
         "KENNEL_MAX_BODY_BYTES": "1000",
         "KENNEL_READ_TIMEOUT_SECONDS": "5",
         "KENNEL_MAX_QUEUE": "7",
+        "KENNEL_DEADLINE_SECONDS": "8",
+        "KENNEL_WORKERS": "3",
+        "KENNEL_HANG_SECONDS": "9",
     }
     assert Settings.from_environment(environment) == Settings(
-        Path("/srv/ml"), 9000, "127.0.0.1", "torch", True, True, True, 1000, 5, 7
+        Path("/srv/ml"), 9000, "127.0.0.1", "torch", True, True, True, 1000, 5, 7, 8, 3, 9
     )
 
 
@@ -49,7 +52,10 @@ def test_every_variable_is_read() -> None:
         ("KENNEL_FETCH_ALLOW_LOOPBACK", "", "true or false"),
         ("KENNEL_MAX_BODY_BYTES", "0", "a number from 1 to 1073741824"),
         ("KENNEL_READ_TIMEOUT_SECONDS", "61", "a number from 1 to 60"),
-        ("KENNEL_MAX_QUEUE", "1.5", "a number from 1 to 1024"),
+        ("KENNEL_DEADLINE_SECONDS", "61", "a number from 1 to 60"),
+        ("KENNEL_WORKERS", "0", "a number from 1 to 64"),
+        ("KENNEL_HANG_SECONDS", "1", "a number from 2 to 600"),
+        ("KENNEL_MAX_QUEUE", "1.5", "a number from 1 to 4096"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_rule(variable: str, value: str, rule: str) -> None:
