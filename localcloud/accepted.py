@@ -10,12 +10,9 @@ from wsgiref.types import WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
-_NO_SCALING = "The number of instances never changes by itself: nothing scales."
 _NO_NOTEBOOK = "The notebook instance changes its state; no machine, lifecycle script or Jupyter runs."
 _WITHOUT_EXECUTION = {
-    "RegisterScalableTarget": _NO_SCALING,
-    "PutScalingPolicy": _NO_SCALING,
-    "PutScheduledAction": _NO_SCALING,
+    "RegisterScalableTarget of other services": "Only variants of endpoints scale.",
     "RunInstances": (
         "The machine runs commands as processes here; no system boots, and user data never runs: "
         "/opt/kennel is there from the beginning."

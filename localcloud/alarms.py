@@ -13,7 +13,15 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from moto.cloudwatch.exceptions import ValidationError
-from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricStat, cloudwatch_backends
+from moto.cloudwatch.models import (
+    Alarm,
+    CloudWatchBackend,
+    Dimension,
+    Metric,
+    MetricDataQuery,
+    MetricStat,
+    cloudwatch_backends,
+)
 
 from localcloud import clock, composite, scaling
 from localcloud.metric_math import Expression
@@ -155,13 +163,35 @@ def _evaluate(backend: CloudWatchBackend, alarm: Alarm, now: float) -> None:
 
 
 def _monitor(backend: CloudWatchBackend, alarm: Alarm) -> _Monitor:
-    queries = alarm.metric_data_queries
-    periods = [int(query.metric_stat.period) for query in queries if query.metric_stat]
-    period = max(periods) if periods else int(alarm.period)
+    queries, period = alarm.metric_data_queries, period_of(alarm)
     spec = watched(alarm, alarm.name, period)
     namespaces = [str(query.metric_stat.metric.namespace) for query in queries if query.metric_stat]
     delay = metric_delay([*namespaces, str(alarm.namespace or "")], period)
     return _Monitor(scaling.Watch(spec, delay), source(backend, alarm, period))
+
+
+def queries(metrics: list[dict[str, Any]], period: int) -> list[MetricDataQuery]:
+    """As moto keeps an alarm's Metrics."""
+    made = []
+    for one in metrics:
+        stat = one.get("MetricStat")
+        if stat:
+            pairs = [
+                Dimension(each["Name"], each["Value"]) for each in stat["Metric"].get("Dimensions") or ()
+            ]
+            metric = Metric(stat["Metric"]["MetricName"], stat["Metric"]["Namespace"], pairs)
+            stat = MetricStat(metric, str(period), stat["Stat"], stat.get("Unit", ""))
+        made.append(
+            MetricDataQuery(
+                one["Id"], one.get("Label", ""), "", one.get("ReturnData", True), one.get("Expression"), stat
+            )
+        )
+    return made
+
+
+def period_of(alarm: Alarm) -> int:
+    periods = [int(query.metric_stat.period) for query in alarm.metric_data_queries if query.metric_stat]
+    return max(periods) if periods else int(alarm.period)
 
 
 def metric_delay(namespaces: list[str], period: int) -> float:

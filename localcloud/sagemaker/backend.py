@@ -191,6 +191,7 @@ class Backend(TransformBackend):
                 environment=container.get("Environment") or {},
                 startup_timeout=request.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_TIMEOUT),
                 isolated=model.isolated,
+                instance_type=request.get("InstanceType", ""),
             )
             count = request["InitialInstanceCount"] if kept_count is None else kept_count
             variants.append(Variant(spec, count, weight, weight))

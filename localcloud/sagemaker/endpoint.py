@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -56,6 +57,12 @@ class Endpoint(FakeEndpoint):
                 return self._pending.fleet
             return self._current.fleet
 
+    def fleets(self) -> list[Fleet]:
+        """All whose instances take requests."""
+        with self._lock:
+            deployments = [one for one in (self._current, self._pending) if one is not None]
+            return list(dict.fromkeys(deployment.fleet for deployment in deployments))
+
     # Operations
 
     def create(self, deployment: Deployment, deployment_config: dict[str, Any] | None) -> None:
@@ -107,8 +114,12 @@ class Endpoint(FakeEndpoint):
         with self._lock:
             self._green_share = share
 
-    def resize(self, wanted: dict[str, tuple[int | None, float | None]]) -> None:
-        """Set count and weight of variants; None leaves one as it is."""
+    def resize(
+        self,
+        wanted: dict[str, tuple[int | None, float | None]],
+        ended: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
+        """Set count and weight of variants; None leaves one as it is. `ended` is told the reason of a failure."""
         with self._lock:
             self.require_stable()
             fleet = self._require_current().fleet
@@ -116,21 +127,23 @@ class Endpoint(FakeEndpoint):
             before = {name: live[name] for name in wanted}
             self._begin("Updating", None)
             _set(fleet, wanted)
-        self._in_background(lambda: self._resize(fleet, before))
+        self._in_background(lambda: ended(self._resize(fleet, before)))
 
-    def _resize(self, fleet: Fleet, before: dict[str, tuple[int, float]]) -> None:
+    def _resize(self, fleet: Fleet, before: dict[str, tuple[int, float]]) -> str | None:
         try:
             fleet.resize()
         except Exception as error:
             self.endpoint_status = "RollingBack"
             reason = self._reason(error)
             _set(fleet, before)
-            fleet.resize()
+            with contextlib.suppress(StartError):  # of one that died meanwhile: the fleet goes on trying
+                fleet.resize()
             self._settle("InService", reason)
-            return
+            return reason
         for variant in fleet.variants.values():
             variant.current_weight = variant.desired_weight
         self._settle("InService", None)
+        return None
 
     def delete(self, forget: Callable[[], None]) -> None:
         with self._lock:

@@ -130,14 +130,15 @@ class Fleet:
                 variant = self.variants[name]
                 free = [i for i in variant.instances if i.id not in tried and i.alive]
                 if free:
+                    random.shuffle(free)  # of two that are as busy, not always the same
                     instance = min(free, key=lambda one: one.in_flight)
-                    instance.in_flight += 1
+                    instance.count(1)
                     return instance, len(variant.instances)
         return None
 
     def release(self, instance: Instance) -> None:
         with self._lock:
-            instance.in_flight -= 1
+            instance.count(-1)
 
     def _by_weight(self) -> list[str]:
         """Variant names, the one drawn by weight first, then the others that take traffic."""
@@ -147,6 +148,16 @@ class Fleet:
             return names
         first = random.choices(names, [weights[name] or 1.0 for name in names])[0]  # noqa: S311 - no secret
         return [first, *(name for name in names if name != first)]
+
+    def running(self) -> list[Instance]:
+        with self._lock:
+            return [instance for variant in self.variants.values() for instance in variant.instances]
+
+    def concurrency(self) -> list[tuple[InstanceSpec, float]]:
+        """Of each instance, how many requests it had at a time, on average since this was called last."""
+        with self._lock:
+            running = [instance for variant in self.variants.values() for instance in variant.instances]
+            return [(instance.spec, instance.concurrency()) for instance in running]
 
     def current_count(self, variant_name: str) -> int:
         with self._lock:
@@ -165,7 +176,12 @@ class Fleet:
 
     def _end(self, instances: list[Instance], drain: float) -> None:
         deadline = time.monotonic() + drain
-        for instance in instances:
+
+        def end(instance: Instance) -> None:
             while instance.in_flight and instance.alive and time.monotonic() < deadline:
                 time.sleep(0.02)
             instance.stop()
+
+        if instances:
+            with ThreadPoolExecutor(len(instances), thread_name_prefix="end") as pool:
+                list(pool.map(end, instances))

@@ -22,6 +22,7 @@ from localcloud.config import Config, Image
 from localcloud.http_server import HOST
 from localcloud.processes import Child, spawn
 from localcloud.sagemaker import archive
+from localcloud.sagemaker.capacity import INSUFFICIENT, Capacity
 
 STARTUP_TIMEOUT = 480.0  # s until /ping must answer 200, where the variant does not say
 INVOCATION_TIMEOUT = 60.0  # s; SageMaker's cap
@@ -44,6 +45,7 @@ class Host:
 
     config: Config
     folder: Path
+    capacity: Capacity | None = None  # None: as many as are wanted
 
     def image(self, uri: str) -> Image | None:
         repository = uri.partition("/")[2].rpartition(":")[0] or uri.partition("/")[2]
@@ -63,6 +65,7 @@ class InstanceSpec:
     environment: dict[str, str] = field(default_factory=dict)
     startup_timeout: float = STARTUP_TIMEOUT  # s
     isolated: bool = False  # EnableNetworkIsolation
+    instance_type: str = ""
 
     @property
     def what(self) -> str:
@@ -81,7 +84,10 @@ class Instance:
     def __init__(self, spec: InstanceSpec, host: Host) -> None:
         self.id = f"i-{secrets.token_hex(8)}0"
         self.spec = spec
-        self.in_flight = 0  # guarded by its fleet's lock
+        self.in_flight = 0  # this and the next two are guarded by its fleet's lock
+        self._busy = 0.0  # requests × s since the last time they were asked for
+        self._counted = self._asked = time.monotonic()
+        self._takes_capacity = False
         self._host = host
         self._folder = host.folder / spec.endpoint_name / self.id
         self._port = _free_port()
@@ -92,6 +98,10 @@ class Instance:
 
     def start(self) -> None:
         """Return once /ping answers 200; StartError otherwise, with nothing left behind."""
+        if self._host.capacity is not None:
+            if not self._host.capacity.take(self.spec.instance_type):
+                raise StartError(INSUFFICIENT)
+            self._takes_capacity = True
         try:
             self._start()
         except BaseException:
@@ -158,6 +168,10 @@ class Instance:
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
+    def survives(self, seconds: float) -> bool:
+        """Whether it is still alive after so long."""
+        return self._child is not None and self._child.wait(seconds) is None
+
     def execution_parameters(self) -> bytes:
         """What the container says of how batch transform should ask it; b"" where it does not."""
         try:
@@ -175,6 +189,24 @@ class Instance:
             "POST", "/invocations", body=body, headers=dict(headers), timeout=timeout, redirect=False
         )
 
+    def count(self, change: int) -> None:
+        """One more request, or one less."""
+        now = time.monotonic()
+        self._busy += self.in_flight * (now - self._counted)
+        self._counted = now
+        self.in_flight += change
+
+    def concurrency(self) -> float:
+        """Requests at a time, on average since this was called last."""
+        self.count(0)
+        seconds = max(self._counted - self._asked, 1e-9)
+        busy, self._busy, self._asked = self._busy, 0.0, self._counted
+        return busy / seconds
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid if self._child is not None else 0
+
     def cancel(self) -> None:
         """Let a start that is under way fail. Nothing happens to an instance that is up."""
         self._stopping.set()
@@ -187,6 +219,9 @@ class Instance:
             self._log.join(timeout=2.0)  # its last words
         self._pool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._host.capacity is not None and self._takes_capacity:
+            self._takes_capacity = False
+            self._host.capacity.give_back(self.spec.instance_type)
 
 
 def _free_port() -> int:

@@ -43,6 +43,7 @@ _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
 )
+_DEATH = 0.1  # s
 _BROKEN_OFF = "The container primary closed the connection without a response."
 
 
@@ -222,8 +223,12 @@ class SageMakerRuntime(SageMakerRuntimeResponse):
 def _ask(instance: Instance, body: bytes, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
     try:
         return instance.invoke(body, headers)
-    except urllib3.exceptions.ProtocolError:
-        if not instance.alive:
+    except urllib3.exceptions.ProtocolError as error:
+        # A server that dies closes its connections a little before it counts as dead.
+        if not instance.survives(_DEATH):
             raise
         # The server had closed a connection that was idle: it never saw the request.
-        return instance.invoke(body, headers)
+        try:
+            return instance.invoke(body, headers)
+        except urllib3.exceptions.NewConnectionError:
+            raise error from None  # it was dying after all, and may have seen the request: no other gets it

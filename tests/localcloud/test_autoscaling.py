@@ -89,6 +89,6 @@ def test_a_policy_needs_a_registered_target_and_goes_with_it(scaling: Any) -> No
     assert scaling.describe_scaling_policies(ServiceNamespace="dynamodb")["ScalingPolicies"] == []
 
 
-def test_scaling_activities_are_not_made_up(scaling: Any) -> None:
-    code, _ = refusal(scaling.describe_scaling_activities, ServiceNamespace="sagemaker")
+def test_scaling_activities_of_what_does_not_scale_are_not_made_up(scaling: Any) -> None:
+    code, _ = refusal(scaling.describe_scaling_activities, ServiceNamespace="dynamodb")
     assert code == "NotImplemented"

@@ -1,0 +1,244 @@
+"""A registered variant of an endpoint: its policies, alarms and schedule, and the scaling that comes of them."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from moto.applicationautoscaling.exceptions import AWSValidationException
+from moto.applicationautoscaling.models import FakeApplicationAutoscalingPolicy, FakeScalableTarget
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
+from moto.core.exceptions import ServiceException
+from moto.sagemaker.models import sagemaker_backends
+
+from localcloud import alarms, clock, scaling, scaling_requests
+from localcloud.metrics import Metrics
+from localcloud.sagemaker.endpoint import Endpoint
+from localcloud.scaled_variant import ScaledVariant, Value
+
+_BACKFILLED = 17  # periods that a new alarm looks back at
+
+
+class EndpointFleet:
+    """The variant of an endpoint, which may be updated, deleted and made again meanwhile."""
+
+    def __init__(self, account_id: str, region: str, resource: str) -> None:
+        self._account_id, self._region = account_id, region
+        _, self.endpoint_name, _, self.variant_name = resource.split("/")
+
+    def _endpoint(self) -> Endpoint | None:
+        found = sagemaker_backends[self._account_id][self._region].endpoints.get(self.endpoint_name)
+        return found if isinstance(found, Endpoint) else None
+
+    def capacity(self) -> int | None:
+        endpoint = self._endpoint()
+        properties = endpoint.live_properties().get(self.variant_name) if endpoint else None
+        return properties[0] if properties else None
+
+    def is_blocked(self) -> bool:
+        endpoint = self._endpoint()
+        return endpoint is None or endpoint.endpoint_status != "InService"
+
+    def resize(self, count: int, ended: Callable[[str | None], None]) -> None:
+        endpoint = self._endpoint()
+        try:
+            if endpoint is not None:
+                endpoint.resize({self.variant_name: (count, None)}, ended)
+        except ServiceException as error:  # an update came first
+            ended(error.message)
+
+
+class Target:
+    def __init__(self, target: FakeScalableTarget, account_id: str, region: str) -> None:
+        self.target = target
+        self._cloudwatch: CloudWatchBackend = cloudwatch_backends[account_id][region]
+        self._fleet = EndpointFleet(account_id, region, target.resource_id)
+        self._policies: dict[str, FakeApplicationAutoscalingPolicy] = {}
+        self._triggers: dict[str, list[Alarm]] = {}  # by step policy
+        self._custom: dict[str, scaling_requests.CustomMetric] = {}  # by the scaler's name of the metric
+        self._lock = threading.RLock()
+        limits = scaling_requests.limits(target.min_capacity or 0, target.max_capacity or 0)
+        self._registered = clock.current().now()
+        self.scaler = scaling.Scaler(limits, resource=target.resource_id, now=self._registered)
+        self._variant = ScaledVariant(self.scaler, self._fleet, self._values, lambda: clock.current().now())
+        self.update()
+
+    def update(self) -> None:
+        """Minimum, maximum or what is suspended may have been changed."""
+        with self._lock:
+            limits = scaling_requests.limits(self.target.min_capacity or 0, self.target.max_capacity or 0)
+            self.scaler.set_limits(limits)
+            self.scaler.suspended = scaling_requests.suspended(self.target.suspended_state)  # type: ignore[arg-type]
+
+    # Policies
+
+    def check_policy(self, name: str, kind: str | None, body: dict[str, Any]) -> None:
+        try:
+            if kind == "TargetTrackingScaling":
+                scaling_requests.tracking(name, body)
+            elif kind == "StepScaling":
+                scaling_requests.steps(name, body, [])
+            else:
+                raise NotImplementedError(f"PutScalingPolicy with PolicyType {kind}")
+        except scaling.ScalingError as error:
+            raise AWSValidationException(str(error)) from error
+
+    def put_policy(self, policy: FakeApplicationAutoscalingPolicy) -> None:
+        with self._lock:
+            name = policy.policy_name
+            body = policy.target_tracking_scaling_policy_configuration
+            self._policies[name] = policy
+            if body is None:
+                self._triggers.pop(name, None)
+                self._find_triggers(policy)
+                return
+            tracking = scaling_requests.tracking(name, body)
+            if "CustomizedMetricSpecification" in body:
+                spec = body["CustomizedMetricSpecification"]
+                self._custom[tracking.metric] = scaling_requests.CustomMetric(spec)
+            self.scaler.put_policy(tracking)
+            self._backfill(name)
+            policy.alarms = self._make_alarms(policy, body)
+
+    def delete_policy(self, name: str) -> None:
+        with self._lock:
+            policy = self._policies.pop(name)
+            if policy.policy_type == "StepScaling":
+                policy.alarms = []  # they are not the policy's own, and stay
+            self._triggers.pop(name, None)
+            self.scaler.delete_policy(name)
+
+    def _make_alarms(self, policy: FakeApplicationAutoscalingPolicy, body: dict[str, Any]) -> list[Alarm]:
+        action = f"{policy.policy_arn}:createdBy/{uuid.uuid4()}"
+        made = []
+        custom = body.get("CustomizedMetricSpecification")
+        for watch in self.scaler.alarms(policy.policy_name):
+            seen = watch.alarm
+            before = self._cloudwatch.alarms.get(seen.name)
+            alarm = self._cloudwatch.put_metric_alarm(
+                name=seen.name,
+                **self._metric_of(seen, custom),
+                comparison_operator=seen.comparison,
+                evaluation_periods=seen.evaluation_periods,
+                threshold=seen.threshold,
+                description=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {action}.",
+                alarm_actions=[action],
+            )
+            alarms.leave_to_scaling(alarm)
+            alarms.was_put(self._cloudwatch, alarm, before)
+            made.append(alarm)
+        return made
+
+    def _metric_of(self, seen: scaling.Alarm, custom: dict[str, Any] | None) -> dict[str, Any]:
+        if custom is None:
+            pairs = {"EndpointName": self._fleet.endpoint_name, "VariantName": self._fleet.variant_name}
+            return {
+                "namespace": "AWS/SageMaker",
+                "metric_name": scaling_requests.METRICS[seen.metric],
+                "dimensions": [{"Name": name, "Value": value} for name, value in pairs.items()],
+                "statistic": seen.statistic,
+                "period": seen.period,
+            }
+        if custom.get("Metrics"):
+            queries = alarms.queries(custom["Metrics"], seen.period)
+            return {
+                "namespace": None, "metric_name": None, "dimensions": [], "statistic": None, "period": None,
+                "metric_data_queries": queries,
+            }  # fmt: skip
+        return {
+            "namespace": custom["Namespace"],
+            "metric_name": custom["MetricName"],
+            "dimensions": custom.get("Dimensions") or [],
+            "statistic": custom["Statistic"],
+            "period": seen.period,
+        }
+
+    def triggers(self, policy: FakeApplicationAutoscalingPolicy) -> list[Alarm]:
+        """The alarms whose action a policy is."""
+        if policy.policy_type != "StepScaling":
+            return list(policy.alarms)
+        known = list(self._cloudwatch.alarms.values())
+        return [alarm for alarm in known if policy.policy_arn in alarm.alarm_actions and alarm.rule is None]
+
+    def _find_triggers(self, policy: FakeApplicationAutoscalingPolicy) -> None:
+        """Alarms are put and deleted without word to the policies."""
+        found = [alarm for alarm in self.triggers(policy) if alarm.actions_enabled]
+        if self._triggers.get(policy.policy_name) == found:
+            return
+        self._triggers[policy.policy_name] = found
+        body = policy.step_scaling_policy_configuration or {}
+        self.scaler.put_policy(scaling_requests.steps(policy.policy_name, body, found))
+        self._backfill(policy.policy_name)
+
+    def _backfill(self, policy: str) -> None:
+        """A new alarm looks at what was measured before it was made."""
+        now = clock.current().now()
+        for watch in self.scaler.alarms(policy):
+            period = watch.alarm.period
+            value = self._measured(watch.alarm.metric, period)
+            newest = int(now // period)
+            for number in range(newest - _BACKFILLED, newest):
+                if (found := value(number)) is not None:
+                    watch.put((number + 1) * period, found)
+
+    # Schedule
+
+    def put_scheduled(self, request: dict[str, Any]) -> None:
+        with self._lock:
+            try:
+                self.scaler.put_scheduled(scaling_requests.scheduled(request), clock.current().now())
+            except scaling.ScalingError as error:
+                raise AWSValidationException(str(error)) from error
+
+    def delete_scheduled(self, name: str) -> None:
+        with self._lock:
+            self.scaler.delete_scheduled(name)
+
+    # Work
+
+    def beat(self, now: float) -> None:
+        with self._lock:
+            for policy in self._policies.values():
+                if policy.policy_type == "StepScaling":
+                    self._find_triggers(policy)
+            self._variant.beat(now)
+            limits = self.scaler.limits  # a scheduled action may have changed them
+            self.target.min_capacity, self.target.max_capacity = limits.minimum, limits.maximum
+            for policy in self._policies.values():
+                if policy.policy_type == "TargetTrackingScaling":
+                    self._show(policy, now)
+
+    def _show(self, policy: FakeApplicationAutoscalingPolicy, now: float) -> None:
+        for watch, alarm in zip(self.scaler.alarms(policy.policy_name), policy.alarms, strict=True):
+            reason, data = alarms.reason(watch, now), alarms.reason_data(watch, now)
+            alarms.show(self._cloudwatch, alarm, watch.state, reason, data)
+
+    def _values(self, metric: str, period: int) -> Value:
+        measured = self._measured(metric, period)
+        if metric not in scaling_requests.METRICS:
+            return measured
+
+        def of_variant(number: int) -> float | None:
+            """No request is a value of zero, from the first period on in which there was a target."""
+            found = measured(number)
+            return 0.0 if found is None and (number + 1) * period > self._registered else found
+
+        return of_variant
+
+    def _measured(self, metric: str, period: int) -> Value:
+        cloudwatch = self._cloudwatch
+        if metric in self._custom:
+            return self._custom[metric].value(cloudwatch, period)
+        if metric in scaling_requests.METRICS:
+            pairs = (("EndpointName", self._fleet.endpoint_name), ("VariantName", self._fleet.variant_name))
+            key = ("AWS/SageMaker", scaling_requests.METRICS[metric], pairs)
+            statistic = "Average" if metric == scaling.FAST_METRIC else "Sum"
+            account, region = cloudwatch.account_id, cloudwatch.region_name
+            return lambda number: Metrics.period(account, region, key, number, period, statistic)
+        for triggers in self._triggers.values():
+            for alarm in triggers:
+                if scaling_requests.trigger_key(alarm) == metric:
+                    return alarms.source(cloudwatch, alarm, period)
+        return lambda _: None
