@@ -61,9 +61,8 @@ class Plan:
         if self.order.left_out:
             lines.append(f"Left out: {len(self.order.left_out):,} photos that are empty or too large.")
         if self.others:
-            lines.append(
-                f"Not looked at: {self.others:,} objects that are not {', '.join(sorted(EXTENSIONS))}."
-            )
+            kinds = ", ".join(sorted(EXTENSIONS))
+            lines.append(f"Not looked at, for its name: {self.others:,} of another kind than {kinds}.")
         minutes = self.seconds / 60
         source = "measured" if self.rate_is_measured else "assumed"
         basis = f"{self.rate:.0f} photos a second and instance are {source}, {START_SECONDS // 60} minutes to start"
