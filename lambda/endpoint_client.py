@@ -26,19 +26,27 @@ from lambda_errors import (
     SettingsError,
 )
 
-MAX_ATTEMPTS = 4
 BACKOFF = (0.1, 2.0)  # seconds: first and longest upper bound of the random wait
+# An instance or a server process that is lost is replaced within seconds; inference changes nothing, so that a
+# request may be sent again until then.
+LOSS_SECONDS = 20.0
+# One that is busy is not to get more work from being asked again: few attempts, and in the long run one retry for
+# ten answers.
+BUSY_ATTEMPTS = 4
+RETRY_BUDGET = 10.0
+RETRY_INCOME = 0.1
 CONNECT_SECONDS = 3.0
 # A sandbox is frozen between calls for any length of time, and a connection that died meanwhile may swallow a
 # request without a sign; a new one costs some milliseconds.
 IDLE_SECONDS = 20.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-RETRIED_STATUSES = frozenset(
-    {429, 500, 502, 503, 504, 530}
-)  # of SageMaker: throttling, no instance ready, its own
+THROTTLED = 429  # of SageMaker
+RETRIED_STATUSES = frozenset({THROTTLED, 500, 502, 503, 504, 530})  # of SageMaker: no instance ready, its own
 RETRIED_MODEL_STATUSES = frozenset(
     {429, 502, 503, 504}
 )  # of the container: busy. Its 500 would only come again.
+NO_ANSWER = 0  # of the container: the connection broke, or its minute was over
+TIMED_OUT = "timed out"  # in SageMaker's words for the latter
 
 
 class Prediction(NamedTuple):
@@ -89,20 +97,23 @@ class EndpointClient:
         self._sleep = sleep
         self._connection: http.client.HTTPConnection | None = None
         self._last_used = 0.0
+        self._budget = RETRY_BUDGET
 
     def invoke(self, name: str, body: bytes, *, content_type: str, accept: str, seconds: float) -> Prediction:
         """The model's answer. `seconds` is for everything, waiting included.
 
         Raises CallerError where the model refuses the image, and an EndpointError for all else.
         """
-        end = self._clock() + seconds
+        began = self._clock()
+        end = began + seconds
         headers = {"Host": self._host, "Content-Type": content_type, "Accept": accept}
-        attempt = 0
+        attempt = busy = 0
         while True:
             attempt += 1
             try:
                 answer = self._send(f"/endpoints/{name}/invocations", headers, body, end)
                 if answer.status == 200:
+                    self._budget = min(self._budget + RETRY_INCOME, RETRY_BUDGET)
                     return Prediction(
                         answer.body, attempt, answer.headers.get("x-amzn-invoked-production-variant")
                     )
@@ -120,8 +131,19 @@ class EndpointClient:
             if not isinstance(failure, EndpointUnavailableError):
                 raise failure
             first, longest = BACKOFF
-            pause = random.uniform(0, min(longest, first * 2 ** (attempt - 1)))  # noqa: S311 - spreads load, guards nothing
-            if attempt == MAX_ATTEMPTS or self._clock() + pause >= end:
+            bound = min(longest, first * 2 ** min(attempt - 1, 8))
+            now = self._clock()
+            if failure.busy:
+                busy += 1
+                if busy == BUSY_ATTEMPTS or self._budget < 1:
+                    raise failure
+                self._budget -= 1
+                pause = random.uniform(0, bound)  # noqa: S311 - spreads load, guards nothing
+            else:
+                if now - began >= LOSS_SECONDS:
+                    raise failure
+                pause = random.uniform(bound / 2, bound)  # noqa: S311 - likewise
+            if now + pause >= end:
                 raise failure
             self._sleep(pause)
 
@@ -209,13 +231,18 @@ def _failure(name: str, answer: _Answer) -> CallerError | EndpointError:
     original = answer.field("OriginalStatusCode")
     if answer.status == 424 and isinstance(original, int):
         if original in RETRIED_MODEL_STATUSES:
-            return EndpointUnavailableError(f"The model of endpoint {name} is busy (status {original}).")
+            return EndpointUnavailableError(
+                f"The model of endpoint {name} is busy (status {original}).", busy=True
+            )
+        if original == NO_ANSWER and TIMED_OUT not in str(answer.field("OriginalMessage")):
+            return EndpointUnavailableError(f"The model of endpoint {name} broke the connection off.")
         if 400 <= original < 500:
             return _model_refusal(original, answer.field("OriginalMessage"))
         return ModelFailedError(f"The model of endpoint {name} failed with status {original}.")
     if answer.status in RETRIED_STATUSES:
         return EndpointUnavailableError(
-            f"Endpoint {name} is not available: {answer.error_type} (status {answer.status})."
+            f"Endpoint {name} is not available: {answer.error_type} (status {answer.status}).",
+            busy=answer.status == THROTTLED and answer.error_type != "ModelNotReadyException",
         )
     return EndpointRefusedError(
         f"SageMaker refused the request to endpoint {name}: {answer.error_type} (status {answer.status})."

@@ -46,6 +46,10 @@ class EndpointUnavailableError(EndpointError):
     kind = "endpoint_unavailable"
     status = 503
 
+    def __init__(self, message: str, *, busy: bool = False) -> None:
+        self.busy = busy  # it is there, and has too much to do
+        super().__init__(message)
+
 
 class EndpointTimeoutError(EndpointError):
     """No answer before the function's own time is up."""
