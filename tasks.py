@@ -665,10 +665,13 @@ def docs(context: Context) -> None:
     print(shown(reference.PAGE))
 
 
-@kennel_task(name="start")
-def cloud_start(context: Context) -> None:
+@kennel_task(
+    name="start",
+    help={"speed": "How many minutes of scaling and alarms pass in one, from 1 to 120. Default: 1."},
+)
+def cloud_start(context: Context, speed: str | None = None) -> None:
     """Start the embedded cloud in the background."""
-    Stage.of("local").start()
+    Stage.of("local").start(None if speed is None else remote.integer("speed", speed))
     show_cloud()
 
 
@@ -711,6 +714,8 @@ def show_cloud() -> None:
     print(f"running   {cloud.endpoint_url} (process {cloud.pid})")
     print(f"account   {cloud.account_id}, region {cloud.region}")
     print(f"log       {shown(cloud.log_file)}")
+    if cloud.scaling_speed != 1:
+        print(f"scaling   {cloud.scaling_speed:g} minutes of it pass in one")
     print("docs/embedded-cloud.md says what it executes, what it only accepts, what it refuses")
 
 

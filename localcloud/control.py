@@ -35,6 +35,7 @@ class CloudInfo:
     region: str
     account_id: str
     log_file: Path
+    scaling_speed: float = 1.0
 
 
 def start(
@@ -55,6 +56,10 @@ def start(
     with _lock(state_dir):
         running = status(state_dir)
         if running is not None:
+            if scaling_speed not in (None, running.scaling_speed):
+                rule = "The embedded cloud keeps the speed of scaling that it was started with."
+                remedy = "Stop it first; everything in it is gone then."
+                raise CloudError(rule, f"{speed:g}, and it runs at {running.scaling_speed:g}", remedy)
             return running
         _info_file(state_dir).unlink(missing_ok=True)  # of a cloud that was killed
         return _launch(state_dir, images, port, lifetime, speed)

@@ -71,7 +71,7 @@ def serve(
     expiry.start()
     info_file = state_dir / "cloud.json"
     try:
-        _announce(info_file, config.endpoint_url, log_file)
+        _announce(info_file, config, log_file)
         log.info("ready at %s", endpoint_url)
         server.serve_forever(poll_interval=0.1)
     finally:
@@ -82,15 +82,16 @@ def serve(
     os._exit(0)  # requests still being answered have nobody left to answer them
 
 
-def _announce(path: Path, endpoint_url: str, log_file: Path) -> None:
+def _announce(path: Path, config: Config, log_file: Path) -> None:
     pid = os.getpid()
     document = {
         "pid": pid,
         "start_mark": start_mark(pid),
-        "endpoint_url": endpoint_url,
+        "endpoint_url": config.endpoint_url,
         "region": REGION,
         "account_id": ACCOUNT_ID,
         "log_file": str(log_file),
+        "scaling_speed": config.scaling_speed,
     }
     draft = path.with_suffix(f".{pid}.tmp")
     draft.write_text(json.dumps(document, indent=1), encoding="utf-8")

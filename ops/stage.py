@@ -64,13 +64,19 @@ class Stage:
         """Whether there is a cloud to talk to; always true of AWS."""
         return self.name != LOCAL or control.status(CLOUD) is not None
 
-    def start(self) -> control.CloudInfo | None:
-        """Start the embedded cloud where the stage needs it and it is not running."""
+    def start(self, scaling_speed: float | None = None) -> control.CloudInfo | None:
+        """Start the embedded cloud where the stage needs it and it is not running.
+
+        Raises:
+            CloudError: it runs at another speed.
+        """
         if self.name != LOCAL:
             return None
         images = CLOUD / "images.json"
         files.write_json(images, local_images())
-        return control.start(CLOUD, images=images, lifetime=self.settings.cloud_lifetime)
+        return control.start(
+            CLOUD, images=images, lifetime=self.settings.cloud_lifetime, scaling_speed=scaling_speed
+        )
 
     @property
     def identity(self) -> str:

@@ -125,3 +125,23 @@ def test_a_wrong_images_file_is_refused(tmp_path: Path, document: str, rule: str
     path.write_text(document)
     with pytest.raises(CloudError, match=rule):
         read_images(path)
+
+
+@pytest.mark.parametrize("speed", ["0.5", "121", "fast"])
+def test_a_speed_of_scaling_that_cannot_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: str
+) -> None:
+    monkeypatch.setenv("LOCALCLOUD_SCALING_SPEED", speed)
+    with pytest.raises(CloudError, match="LOCALCLOUD_SCALING_SPEED must be a number from 1 to 120") as caught:
+        control.start(tmp_path)
+    assert caught.value.received == speed
+
+
+def test_a_cloud_that_runs_keeps_its_speed_of_scaling(tmp_path: Path) -> None:
+    try:
+        assert control.start(tmp_path, lifetime=60, scaling_speed=30).scaling_speed == 30
+        assert control.start(tmp_path, lifetime=60).scaling_speed == 30
+        with pytest.raises(CloudError, match="keeps the speed of scaling that it was started with"):
+            control.start(tmp_path, lifetime=60, scaling_speed=2)
+    finally:
+        control.stop(tmp_path)
