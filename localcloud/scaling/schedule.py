@@ -102,5 +102,5 @@ def _weekdays(text: str) -> str:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):  # unknown, or no name at all
+    except (KeyError, OSError, ValueError):  # unknown, or no name at all
         raise ScalingError(f"A timezone has a name such as Europe/London; got {name!r}.") from None
