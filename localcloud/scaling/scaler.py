@@ -163,9 +163,9 @@ class Scaler:
         if capacity != (bounded := self.limits.clamp(capacity)):
             side = "minimum" if bounded > capacity else "maximum"
             return [*made, self._begin(now, f"{side} capacity was set to {bounded}", capacity, bounded, None)]
-        wish = self._choose(wishes, capacity)
-        if wish is None:
+        if not wishes:
             return made + self._refuse(now, capacity, refusals)
+        wish = max(wishes, key=lambda wish: wish.capacity)  # and so out wherever any says so
         wish.tracked.refused = None
         cause = _cause(wish)
         return [*made, self._begin(now, cause, capacity, wish.capacity, wish.tracked.policy.name)]
@@ -230,10 +230,10 @@ class Scaler:
                 if watch.fires(now):
                     firing.append((tracked, watch))
         for tracked, watch in firing:
-            wanted = self._wanted(tracked, watch, now, capacity)
+            low = _is_low(tracked, watch)
+            wanted = self._agreed(now, capacity) if low else self._wanted(tracked, watch, now, capacity)
             if wanted is None:
                 continue
-            low = _is_low(tracked, watch)
             wish = _Wish(tracked, watch.alarm, self.limits.clamp(wanted))
             if wish.capacity != capacity:
                 wishes.append(wish)
@@ -273,18 +273,17 @@ class Scaler:
         wanted = max(_proportional(base, value, policy.target), 0 if cooling else capacity)
         return None if cooling and wanted <= capacity else wanted
 
-    def _choose(self, wishes: list[_Wish], capacity: int) -> _Wish | None:
-        """The largest capacity wins; target tracking scales in only where all of it is ready to."""
-        larger = [wish for wish in wishes if wish.capacity > capacity]
-        if larger:
-            return max(larger, key=lambda wish: wish.capacity)
-        ready = all(
-            tracked.watches[-1].state == "ALARM"
-            for tracked in self._tracked.values()
-            if isinstance(tracked.policy, TargetTracking) and tracked.policy.scales_in
-        )
-        smaller = [wish for wish in wishes if ready or isinstance(wish.tracked.policy, StepScaling)]
-        return max(smaller, key=lambda wish: wish.capacity, default=None)
+    def _agreed(self, now: float, capacity: int) -> int | None:
+        """Return the capacity that all target tracking agrees to scale in to; None where some of it is not ready."""
+        wanted = 0
+        for tracked in self._tracked.values():
+            if isinstance(tracked.policy, TargetTracking) and tracked.policy.scales_in:
+                low = tracked.watches[-1]
+                own = self._wanted(tracked, low, now, capacity) if low.state == "ALARM" else None
+                if own is None:
+                    return None
+                wanted = max(wanted, own)
+        return wanted
 
     def _refuse(self, now: float, capacity: int, refusals: list[tuple[_Wish, Reason]]) -> list[Activity]:
         made = []

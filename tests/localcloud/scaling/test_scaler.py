@@ -359,3 +359,19 @@ def test_policies_and_schedules_can_be_replaced_and_deleted() -> None:
     scaler.delete_policy("tt")
     scaler.delete_scheduled("a")
     assert (scaler.alarms(), scaler.wants(), scaler.scheduled, scaler.step(600, 1)) == ([], set(), [], [])
+
+
+# 8 × 22: below 0.9 of both targets; the one asks for ceil(176 / 26) = 7, the other, on another beat, for ceil(176 / 25) = 8
+def test_policies_on_different_metrics_agree_before_they_scale_in() -> None:
+    scaler = Scaler(
+        TEN, [tracking(target=25), TargetTracking("fast", 26, FAST_METRIC, 0, 0)], assumptions=NOW
+    )
+    made = []
+    for second in range(10, 1800, 10):
+        scaler.observe(FAST_METRIC, 10, second, 22)
+        if second % 60 == 0:
+            scaler.observe(MINUTE_METRIC, 60, second, 22)
+        made += scaler.step(second, 8)
+    assert {(each.after, each.reasons) for each in made} == {
+        (8, (Reason("AutoScalingAnticipatedFlapping", capacity=8),))
+    }
