@@ -20,8 +20,9 @@ from localcloud.errors import CloudError
 from ml.errors import KennelError
 from ops import bulk as bulks
 from ops import doctor as doctors
+from ops import image as images
+from ops import image_lock, reference, remote, terraform, training, tuning
 from ops import predict as predictions
-from ops import reference, remote, terraform, training, tuning
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
 from ops.jobs.follow import Detached
@@ -594,6 +595,48 @@ def simulate(
     say(f"\nThe pictures: {shown(page)}")
 
 
+@kennel_task(
+    help=STAGE
+    | {
+        "for": "serving (the default), or training",
+        "push": "also bring it to the stage's registry, and print the line for its tfvars",
+        "repository": "where to, when not to the stage's own: <account>.dkr.ecr.<region>.amazonaws.com/<name>",
+        "tag": "its name in the registry; the digest of what it is made of when left out",
+        "torch": "with PyTorch, for the engine to fall back on: several GB more",
+        "lock": "only write ml/serving/requirements.txt anew out of requirements.txt",
+    }
+)
+def image(
+    context: Context,
+    stage: str | None = None,
+    for_: str = "serving",
+    push: bool = False,
+    repository: str | None = None,
+    tag: str | None = None,
+    torch: bool = False,
+    lock: bool = False,
+) -> None:
+    """Build the container image that serves, or that trains."""
+    if lock:
+        image_lock.write()
+        print(shown(image_lock.LOCK))
+        return
+    chosen = Stage.of(stage)
+    made_of = images.recipe(chosen, for_, torch=torch)
+    if not push:
+        if repository is not None:
+            raise KennelError("--repository is where --push pushes to.", repository, "Add --push.")
+        name = f"kennel-{for_}:{images.checked_tag(tag or made_of.tag)}"
+        images.build(made_of, name)
+        print(name)
+        return
+    outputs = {} if repository or chosen.name == "local" else Deployment(chosen, say).outputs()
+    address = images.release(chosen, made_of, outputs, repository=repository, tag=tag, say=say)
+    block = "endpoint" if for_ == "serving" else "training"
+    print(address)
+    say(f'In terraform/stages/{chosen.name}.tfvars: {block} = {{ image = "{address}" }}')
+
+
 @kennel_task(help=STAGE | {"json": "as JSON"})
 def status(context: Context, stage: str | None = None, json: bool = False) -> None:
     """Show what is live."""
@@ -753,7 +796,7 @@ def confirm(question: str) -> None:
 
 
 namespace = Collection(
-    up, train, tune, jobs, evaluate, plan, apply, rollback, predict, load, console, simulate,
+    up, train, tune, jobs, evaluate, plan, apply, rollback, predict, load, console, image, simulate,
     status, destroy, doctor, test, check, docs
 )  # fmt: skip
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))
