@@ -1,0 +1,144 @@
+"""moto's SageMaker backend with inference components that run."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+from moto.applicationautoscaling.models import applicationautoscaling_backends
+from moto.core.utils import utcnow
+from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.utils import arn_formatter
+
+from localcloud.sagemaker.components import requests
+from localcloud.sagemaker.components.component import ComponentSpec, InferenceComponent
+from localcloud.sagemaker.endpoint import Endpoint
+from localcloud.sagemaker.instance import STARTUP_TIMEOUT, Host
+from localcloud.sagemaker.jobs import listing, shapes
+from localcloud.sagemaker.records import ModelRecord
+from localcloud.sagemaker.transform.backend import TransformBackend
+
+COPIES = "sagemaker:inference-component:DesiredCopyCount"
+_SORT = {
+    "CreationTime": "CreationTime",
+    "Name": "InferenceComponentName",
+    "Status": "InferenceComponentStatus",
+}
+
+
+class ComponentBackend(TransformBackend):
+    host: ClassVar[Host]  # set when the cloud starts
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.components: dict[str, InferenceComponent] = {}
+
+    def reset(self) -> None:
+        for component in list(self.components.values()):
+            component.abandon()
+        super().reset()
+
+    def put_component(self, request: dict[str, Any]) -> InferenceComponent:
+        requests.check("CreateInferenceComponent", request)
+        name = request["InferenceComponentName"]
+        arn = arn_formatter("inference-component", name, self.account_id, self.region_name)
+        if not request.get("Specification") or not request.get("RuntimeConfig"):
+            raise ValidationError("Specification and RuntimeConfig must be specified.")
+        endpoint = self.endpoints.get(request["EndpointName"])
+        if not isinstance(endpoint, Endpoint):
+            where = arn_formatter("endpoint", request["EndpointName"], self.account_id, self.region_name)
+            raise ValidationError(f'Could not find endpoint "{where}".')
+        endpoint.require_stable()
+        variant = endpoint.component_variant(request.get("VariantName"))
+        if variant is None:
+            raise ValidationError(
+                f'The variant "{request.get("VariantName")}" of endpoint "{endpoint.arn}" takes no inference '
+                "components: its configuration names a model, or there is none of the name."
+            )
+        spec, image = self._component_spec(name, endpoint.endpoint_name, variant, request["Specification"])
+        component = InferenceComponent(request, endpoint.arn, spec, image, self.host)
+        with self.jobs_lock:
+            if name in self.components:
+                raise ValidationError(f'Cannot create already existing inference component "{arn}".')
+            self.components[name] = component
+        component.create()
+        return component
+
+    def update_component(self, request: dict[str, Any]) -> InferenceComponent:
+        requests.check("UpdateInferenceComponent", request)
+        component = self.component(request["InferenceComponentName"])
+        copies = (request.get("RuntimeConfig") or {}).get("CopyCount", component.desired_copies)
+        specification = request.get("Specification")
+        if specification is None:
+            component.set_copies(copies)
+            return component
+        endpoint = cast(Endpoint, self.endpoints[component.endpoint_name])  # it cannot go before its components
+        variant = endpoint.component_variant(component.variant_name)
+        if variant is None:
+            raise ValidationError(f'The endpoint "{endpoint.arn}" takes no inference components any more.')
+        spec, image = self._component_spec(component.name, component.endpoint_name, variant, specification)
+        component.update(specification, spec, image, copies)
+        return component
+
+    def resize_component(self, request: dict[str, Any]) -> InferenceComponent:
+        shapes.check("UpdateInferenceComponentRuntimeConfig", request)
+        component = self.component(request["InferenceComponentName"])
+        component.set_copies(request["DesiredRuntimeConfig"]["CopyCount"])
+        return component
+
+    def remove_component(self, name: str) -> None:
+        component = self.component(name)
+
+        def forget() -> None:
+            self.components.pop(name, None)
+
+        component.delete(forget)
+        scaling = applicationautoscaling_backends[self.account_id][self.region_name]
+        resource = f"inference-component/{name}"
+        if resource in scaling.targets.get(COPIES, {}):  # AWS deregisters it with the component
+            scaling.deregister_scalable_target("sagemaker", resource, COPIES)
+
+    def component(self, name: str) -> InferenceComponent:
+        component = self.components.get(name)
+        if component is None:
+            arn = arn_formatter("inference-component", name, self.account_id, self.region_name)
+            raise ValidationError(f'Could not find inference component "{arn}".')
+        return component
+
+    def page_of_components(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+        shapes.check("ListInferenceComponents", request)
+        found = [
+            component.summary
+            for component in list(self.components.values())
+            if request.get("EndpointNameEquals") in (None, component.endpoint_name)
+            and request.get("VariantNameEquals") in (None, component.variant_name)
+        ]
+        return listing.select(
+            found, request, name="InferenceComponentName", status="InferenceComponentStatus", sort=_SORT
+        )
+
+    def _component_spec(
+        self, name: str, endpoint: str, variant: dict[str, Any], specification: dict[str, Any]
+    ) -> tuple[ComponentSpec, dict[str, Any]]:
+        container, isolated = specification.get("Container"), False
+        if container is None:
+            model = self._models.get(specification["ModelName"])
+            if not isinstance(model, ModelRecord):
+                arn = arn_formatter("model", specification["ModelName"], self.account_id, self.region_name)
+                raise ValidationError(f'Could not find model "{arn}".')
+            container, isolated = model.all_containers[0], model.isolated
+        startup = specification.get("StartupParameters") or {}
+        image = container.get("Image", "")
+        spec = ComponentSpec(
+            account_id=self.account_id,
+            region=self.region_name,
+            endpoint_name=endpoint,
+            variant_name=variant["VariantName"],
+            image=image,
+            model_data_url=container.get("ModelDataUrl") or container.get("ArtifactUrl"),
+            environment=container.get("Environment") or {},
+            startup_timeout=startup.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_TIMEOUT),
+            isolated=isolated,
+            instance_type=variant["InstanceType"],
+            component_name=name,
+        )
+        return spec, {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": utcnow()}
