@@ -36,6 +36,7 @@ from ops.terraform import Terraform, TerraformError
 from ops.terraform import version as terraform_version
 from ops.update import Update
 
+ENDPOINT = "module.endpoint[0].aws_sagemaker_endpoint.this"  # address
 CONFIGURATION = "module.endpoint[0].aws_sagemaker_endpoint_configuration.this"  # address
 DATA_BUCKET = ("module.storage.aws_s3_bucket.data", "module.storage.module.data_bucket")  # addresses
 
@@ -219,13 +220,10 @@ class Deployment:
             try:
                 self._apply(planned)
             except TerraformError as error:
-                running, recorded = (
-                    fleet.look(self.stage, endpoint),
-                    fleet.recorded_config(terraform.state()),
-                )
-                if planned.update is None or running is None or recorded in (None, running.config):
+                running = fleet.look(self.stage, endpoint)
+                if running is None or running.status != "InService" or ENDPOINT not in str(error):
                     raise
-                raise rollback.undone(self.stage, outputs, running, str(recorded)) from error
+                raise rollback.undone(self.stage, outputs, running) from error
         return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
 
     def _apply(self, planned: Planned) -> None:
@@ -268,7 +266,7 @@ class Deployment:
 
     @contextlib.contextmanager
     def going_back(self, to: str | None) -> Iterator[tuple[Model, Planned]]:
-        """Make an earlier model the stage's, and plan its deployment, all at once and whatever the alarms say.
+        """Make an earlier model the stage's, and plan its deployment, all at once.
 
         Where the block does not end well, nobody wants it, and the stage's model is what it was.
 
@@ -280,7 +278,7 @@ class Deployment:
         rollback.fetch(self.stage, outputs, model)
         artifacts.choose(self.stage, model)
         try:
-            yield model, self.plan(force=True, rollout=Rollout("ALL_AT_ONCE", rollback_on_alarms=False))
+            yield model, self.plan(force=True, rollout=Rollout("ALL_AT_ONCE"))
         except BaseException:
             self.discard()
             artifacts.choose(self.stage, before)

@@ -90,7 +90,7 @@ def described(model: Model) -> str:
     return f"{model.name}{measured}"
 
 
-def undone(stage: Stage, outputs: dict[str, Any], live: Fleet, planned: str) -> RolledBackError:
+def undone(stage: Stage, outputs: dict[str, Any], live: Fleet) -> RolledBackError:
     """Return the error that tells of an update which SageMaker rolled back."""
     digest = fleet.served_digest(stage, live)
     known = [model for model in (artifacts.deployed(outputs), *artifacts.earlier(outputs)) if model]
@@ -99,7 +99,7 @@ def undone(stage: Stage, outputs: dict[str, Any], live: Fleet, planned: str) -> 
     return RolledBackError(
         f"The update of the endpoint {live.endpoint} was rolled back. It serves {serving}, as before, with "
         f"{live.wanted} {'instance' if live.wanted == 1 else 'instances'}.",
-        live.reason or f"it runs {live.config}, planned was {planned}",
+        live.reason or f"no reason given; it runs {live.config}",
         f"{_cure(live.reason or '', live.endpoint)}\nThen ./inv apply{flag} tries the new model again; "
         f"./inv rollback{flag} stays with {serving}. Nothing is lost: both configurations are kept.",
     )
@@ -109,8 +109,8 @@ def _cure(reason: str, endpoint: str) -> str:
     lowered = reason.lower()
     if "alarm" in lowered:
         return (
-            "Look at what the alarms say of the new model. Where one rang before the update, it undoes every "
-            "update: endpoint.deployment.rollback_on_alarms = false lets a repair through."
+            "Look at what the alarms say of the new model. One that rang before the update undoes every update: raise "
+            "its threshold in observability.endpoint_alarms until the endpoint is repaired."
         )
     if "capacity" in lowered or "limit" in lowered:
         return "AWS had not the instances: wait a while, or choose another endpoint.instance_type."

@@ -16,7 +16,6 @@ class Rollout:
 
     routing: str  # ALL_AT_ONCE, CANARY or LINEAR
     percent: int | None = None
-    rollback_on_alarms: bool | None = None  # None: as the stage says
 
     @classmethod
     def chosen(cls, *, canary: object = None, linear: object = None, at_once: bool = False) -> Rollout | None:

@@ -50,7 +50,10 @@ def of_plan(plan: dict[str, Any], fleet: Fleet | None) -> Update | None:
             "  SageMaker refuses that of a variant that is registered for scaling: apply takes scaling away "
             "first, updates, and puts it back. Nothing scales meanwhile."
         )
-    if fleet is not None:
+    endpoint = changes.get(("aws_sagemaker_endpoint", "this"))
+    if fleet is not None and endpoint and "delete" in endpoint["actions"]:
+        lines.append("The endpoint is REPLACED, not updated: nobody answers until the new one is in service.")
+    elif fleet is not None:
         rollout = (changes.get(("terraform_data", "rollout")) or {}).get("after") or {}
         lines += _traffic(rollout.get("input") or {}, count)
     policy = changes.get(("aws_appautoscaling_policy", "target_tracking"))

@@ -66,20 +66,21 @@ output "training_image" {
   value       = var.training.image
 }
 
+# The two below are looked up by the endpoint's name, so that an update that fails leaves them as they were: Terraform writes
+# outputs that depend on nothing that failed, whatever their depends_on says.
+
 output "model" {
   description = "The model that the endpoint serves: name, sha256 and metrics; null without one."
-  value       = var.model == null ? null : { name = var.model.name, sha256 = var.model.sha256, metrics = var.model.metrics }
-
-  # Without it an update that is rolled back would leave the model that does not serve here.
-  depends_on = [module.endpoint]
+  value = one([for name in module.endpoint[*].name :
+    { name = var.model.name, sha256 = var.model.sha256, metrics = var.model.metrics } if name != null
+  ])
 }
 
 output "earlier_models" {
   description = "The models to go back to, the latest first: name, sha256 and metrics."
-  value       = [for model in var.retained_models : { name = model.name, sha256 = model.sha256, metrics = model.metrics }]
-
-  # As for the model.
-  depends_on = [module.endpoint]
+  value = flatten([for name in module.endpoint[*].name :
+    [for model in var.retained_models : { name = model.name, sha256 = model.sha256, metrics = model.metrics }] if name != null
+  ])
 }
 
 output "model_archives" {

@@ -77,10 +77,9 @@ locals {
 
   # What var.rollout says instead of endpoint.deployment.
   rollout = { for field, value in {
-    routing            = try(var.rollout.routing, null)
-    canary_percent     = try(var.rollout.routing == "CANARY" ? var.rollout.percent : null, null)
-    linear_percent     = try(var.rollout.routing == "LINEAR" ? var.rollout.percent : null, null)
-    rollback_on_alarms = try(var.rollout.rollback_on_alarms, null)
+    routing        = try(var.rollout.routing, null)
+    canary_percent = try(var.rollout.routing == "CANARY" ? var.rollout.percent : null, null)
+    linear_percent = try(var.rollout.routing == "LINEAR" ? var.rollout.percent : null, null)
   } : field => value if value != null }
 
   # What an image built on AWS's PyTorch container needs to find our handlers in the archive. Ours takes no notice.

@@ -193,12 +193,10 @@ variable "rollout" {
   description = <<-EOT
     How the next update moves traffic, in place of what endpoint.deployment says; null: as that says. `plan --canary` sets it.
     - routing: ALL_AT_ONCE, CANARY or LINEAR; percent: of the new fleet's capacity, first or at a time.
-    - rollback_on_alarms: false where alarms already ring, and the update is the repair.
   EOT
   type = object({
-    routing            = string
-    percent            = optional(number)
-    rollback_on_alarms = optional(bool)
+    routing = string
+    percent = optional(number)
   })
   default = null
 

@@ -64,8 +64,8 @@ variable "endpoint" {
       routing ALL_AT_ONCE, CANARY (canary_percent first) or LINEAR (linear_percent at a time); wait_seconds between steps;
       termination_wait_seconds until the old fleet goes, while the alarms can still roll back;
       execution_timeout_seconds for all of it, null: SageMaker's own limit;
-      rollback_on_alarms: whether the alarms undo it. False to repair an endpoint that is in alarm already, which SageMaker
-      otherwise refuses to update.
+      rollback_on_alarms: whether the alarms undo it. The provider replaces the endpoint when this changes, so that nobody
+      answers for minutes.
       All of it takes effect with the next update.
   EOT
   type = object({
