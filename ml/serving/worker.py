@@ -52,7 +52,8 @@ def main(place: Place) -> int:
     # For signals that come too early for uvicorn, and those that it raises again when it has drained.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
-    with socket.socket(fileno=place.listener) as listener, server.channel:
+    # The protocol has to be told: asyncio sends without delay only where it knows that it is TCP.
+    with socket.socket(proto=socket.IPPROTO_TCP, fileno=place.listener) as listener, server.channel:
         server.run([listener])
     service.close()
     metrics.close()
