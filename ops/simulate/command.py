@@ -86,7 +86,7 @@ class Simulation:
             f"{instance.latency * 1000:.3g} ms when nothing waits ({known.latency_source}); who would wait longer than "
             f"{instance.queue_seconds:.3g} s is refused; {queueing.FORMULA}",
         )
-        yield "Begins", f"with {self.found[0].scaling.initial} instances, which the first demand needs"
+        yield "Begins", f"with as many instances as the first demand needs: {self.found[0].scaling.initial}"
         told = tables.reaction_text(self.planned, self.assumptions)
         if told is not None:
             yield "Reaction", f"{told} ({tables.guesses(self.assumptions)})"

@@ -361,7 +361,7 @@ def test_policies_and_schedules_can_be_replaced_and_deleted() -> None:
     assert (scaler.alarms(), scaler.wants(), scaler.scheduled, scaler.step(600, 1)) == ([], set(), [], [])
 
 
-# 8 × 22: below 0.9 of both targets; the one asks for ceil(176 / 26) = 7, the other, on another beat, for ceil(176 / 25) = 8
+# 8 × 22, below 0.9 of both targets: ceil(176 / 26) = 7, and on another beat ceil(176 / 25) = 8
 def test_policies_on_different_metrics_agree_before_they_scale_in() -> None:
     scaler = Scaler(
         TEN, [tracking(target=25), TargetTracking("fast", 26, FAST_METRIC, 0, 0)], assumptions=NOW
