@@ -14,6 +14,7 @@ from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import FakeEndpoint
 
+from localcloud.sagemaker import rolling
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import StartError
 from localcloud.sagemaker.rollout import Rollout, RolloutError
@@ -29,6 +30,12 @@ class Deployment:
     config: dict[str, Any]  # as CreateEndpointConfig took it
     fleet: Fleet
     deployed_images: dict[str, list[dict[str, Any]]]  # by variant
+    copies: Callable[[str], int] = lambda _: 0  # of inference components, by variant
+
+    @property
+    def component_variants(self) -> list[dict[str, Any]]:
+        """Those whose copies are inference components'."""
+        return [one for one in self.config["ProductionVariants"] if "ModelName" not in one]
 
 
 class Endpoint(FakeEndpoint):
@@ -48,20 +55,30 @@ class Endpoint(FakeEndpoint):
 
     # What requests need
 
-    def fleet(self) -> Fleet | None:
-        """The fleet for the next request; None while there is nothing in service."""
+    def fleets_in_service(self) -> list[Fleet]:
+        """The fleet for the next request, then others that could take it; none while nothing is in service."""
         with self._lock:
             if self._current is None or self.endpoint_status in ("Creating", "Failed", "Deleting"):
-                return None
-            if self._pending is not None and random.random() < self._green_share:  # noqa: S311 - no secret
-                return self._pending.fleet
-            return self._current.fleet
+                return []
+            old, new = self._current.fleet, self._pending.fleet if self._pending else None
+            if new is None or new is old or not self._green_share:
+                return [old]
+            first_new = random.random() < self._green_share  # noqa: S311 - no secret
+            return [new, old] if first_new else [old, new]
 
     def fleets(self) -> list[Fleet]:
         """All whose instances take requests."""
         with self._lock:
             deployments = [one for one in (self._current, self._pending) if one is not None]
             return list(dict.fromkeys(deployment.fleet for deployment in deployments))
+
+    def component_variant(self, name: str | None) -> dict[str, Any] | None:
+        """As its configuration has it; the only one where no name is given."""
+        with self._lock:
+            variants = self._current.component_variants if self._current else []
+        if name is None:
+            return variants[0] if len(variants) == 1 else None
+        return next((one for one in variants if one["VariantName"] == name), None)
 
     # Operations
 
@@ -90,14 +107,20 @@ class Endpoint(FakeEndpoint):
         self._in_background(lambda: self._shift(current, deployment, rollout))
 
     def _shift(self, blue: Deployment, green: Deployment, rollout: Rollout) -> None:
+        had = rolling.counts(blue.fleet)
         try:
-            green.fleet.start()
-            rollout.run(self._share, self._closing)
+            if rollout.rolls:
+                rolling.roll(blue.fleet, green.fleet, rollout, self._share, self._closing)
+            else:
+                green.fleet.start()
+                rollout.run(self._share, self._closing)
         except Exception as error:
             with self._lock:
                 self.endpoint_status = "RollingBack"
-                self._green_share = 0.0
             reason = self._reason(error)
+            if rollout.rolls:
+                rolling.go_back(blue.fleet, had, rollout.rollback_shares, self._share)
+            self._share(0.0)
             green.fleet.stop()
             self._settle("InService", reason)
             return
@@ -273,4 +296,22 @@ def _summary(deployment: Deployment) -> list[dict[str, Any]]:
             "DesiredInstanceCount": variant.desired_count,
         }
         for variant in deployment.fleet.variants.values()
-    ]
+    ] + [_component_summary(deployment, variant) for variant in deployment.component_variants]
+
+
+def _component_summary(deployment: Deployment, variant: dict[str, Any]) -> dict[str, Any]:
+    """Instances come and go with the copies that are placed on them, within the variant's limits."""
+    scaling = variant.get("ManagedInstanceScaling") or {}
+    count = variant["InitialInstanceCount"]
+    if scaling.get("Status") == "ENABLED":
+        copies = deployment.copies(variant["VariantName"])
+        least, most = scaling.get("MinInstanceCount", 1), scaling.get("MaxInstanceCount", copies)
+        count = max(least, min(most, copies))
+    summary = {
+        "VariantName": variant["VariantName"],
+        "CurrentWeight": variant["InitialVariantWeight"],
+        "DesiredWeight": variant["InitialVariantWeight"],
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": count,
+    }
+    return {**summary, "ManagedInstanceScaling": scaling} if scaling else summary

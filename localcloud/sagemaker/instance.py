@@ -66,6 +66,12 @@ class InstanceSpec:
     startup_timeout: float = STARTUP_TIMEOUT  # s
     isolated: bool = False  # EnableNetworkIsolation
     instance_type: str = ""
+    concurrency_metric: str = "ConcurrentRequestsPerModel"
+
+    @property
+    def dimensions(self) -> dict[str, str]:
+        """Of what is measured of it."""
+        return {"EndpointName": self.endpoint_name, "VariantName": self.variant_name}
 
     @property
     def what(self) -> str:

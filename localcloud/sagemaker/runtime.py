@@ -10,9 +10,9 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import urllib3
@@ -23,6 +23,7 @@ from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from localcloud.metrics import Metrics
+from localcloud.sagemaker.components.backend import ComponentBackend
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import Instance
@@ -42,6 +43,14 @@ _CREDENTIAL = re.compile(
 _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+_NO_CAPACITY = (
+    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress (if "
+    "configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+)
+_NO_COMPONENT_NAMED = (
+    "Inference Component Name header is required for endpoints to which you plan to deploy inference components. "
+    "Please include Inference Component Name header or consider using SageMaker models."
 )
 _DEATH = 0.1  # s
 _BROKEN_OFF = "The container primary closed the connection without a response."
@@ -118,6 +127,7 @@ class Invocation:
     account_id: str
     region: str
     endpoint: str
+    component: str | None = None  # the inference component that is asked
 
     def run(self, environ: WSGIEnvironment, began: float) -> tuple[dict[str, str], bytes]:
         """The answer's headers and body."""
@@ -132,20 +142,21 @@ class Invocation:
         headers = {name: environ[key] for key, name in _PASSED.items() if environ.get(key)}
         headers.setdefault("Content-Type", "application/json")
         variant = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
+        component = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT")
+        if component:
+            return replace(self, component=component).ask(variant, body, headers, began)
         return self.ask(variant, body, headers, began)
 
     def ask(
         self, variant: str | None, body: bytes, headers: dict[str, str], began: float
     ) -> tuple[dict[str, str], bytes]:
         tried: set[str] = set()
-        fleet, exhausted = self._fleet(variant), set[Fleet]()
-        while True:
+        exhausted: set[Fleet] = set()
+        # Looked up each time: an update may have replaced a fleet meanwhile.
+        while fleet := next((one for one in self._fleets(variant) if one not in exhausted), None):
             choice = fleet.acquire(variant, tried)
             if choice is None:
                 exhausted.add(fleet)
-                fleet = self._fleet(variant)  # an update may have replaced it meanwhile
-                if fleet in exhausted:
-                    break
                 continue
             instance, instances = choice
             tried.add(instance.id)
@@ -171,14 +182,33 @@ class Invocation:
             return self._answer_headers(instance, response), response.data
         raise Unavailable(f"Endpoint {self.endpoint} of account {self.account_id} has no healthy instance.")
 
-    def _fleet(self, variant: str | None) -> Fleet:
+    def _fleets(self, variant: str | None) -> list[Fleet]:
+        """Those that may have the request, the one that it is for first."""
         endpoint = sagemaker_backends[self.account_id][self.region].endpoints.get(self.endpoint)
-        fleet = endpoint.fleet() if isinstance(endpoint, Endpoint) else None
-        if fleet is None:
+        fleets = endpoint.fleets_in_service() if isinstance(endpoint, Endpoint) else []
+        if not fleets:
             raise InvalidRequest(f"Endpoint {self.endpoint} of account {self.account_id} not found.")
-        if variant is not None and variant not in fleet.variants:
+        if self.component is not None:
+            return [self._component_fleet(self.component)]
+        if not any(fleet.variants for fleet in fleets):
+            raise InvalidRequest(_NO_COMPONENT_NAMED)
+        fitting = [fleet for fleet in fleets if variant is None or variant in fleet.variants]
+        if not fitting:
             raise InvalidRequest(f"Variant {variant} not found for endpoint {self.endpoint}.")
-        return fleet
+        return fitting
+
+    def _component_fleet(self, name: str) -> Fleet:
+        """Raises InvalidRequest, and counts, where there is no copy: that is what brings the first one."""
+        backend = cast(ComponentBackend, sagemaker_backends[self.account_id][self.region])
+        component = backend.components.get(name)
+        if component is None or component.endpoint_name != self.endpoint:
+            raise InvalidRequest(f"Inference Component {name} of endpoint {self.endpoint} not found.")
+        if component.copies == 0:
+            values = {"NoCapacityInvocationFailures": (1.0, "None")}
+            dimensions = {"InferenceComponentName": name}
+            Metrics.record(self.account_id, self.region, "AWS/SageMaker", dimensions, values)
+            raise InvalidRequest(_NO_CAPACITY)
+        return component.fleet
 
     def _record(self, instance: Instance, instances: int, began: float, sent: float, status: int) -> None:
         """One invocation that reached a container; `status` is what it answered, 0 for nothing."""
@@ -194,6 +224,10 @@ class Invocation:
         }
         dimensions = {"EndpointName": self.endpoint, "VariantName": instance.spec.variant_name}
         Metrics.record(self.account_id, self.region, "AWS/SageMaker", dimensions, values)
+        if self.component is not None:
+            values["InvocationsPerCopy"] = values.pop("InvocationsPerInstance")
+            dimensions = instance.spec.dimensions
+            Metrics.record(self.account_id, self.region, "AWS/SageMaker", dimensions, values)
 
     @staticmethod
     def _answer_headers(instance: Instance, response: urllib3.BaseHTTPResponse) -> dict[str, str]:

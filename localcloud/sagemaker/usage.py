@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import cast
 
 import psutil
 from moto.sagemaker.models import sagemaker_backends
 
 from localcloud import clock
 from localcloud.metrics import FINE, Metrics
+from localcloud.sagemaker.components.backend import ComponentBackend
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.sagemaker.fleet import Fleet
 
@@ -28,10 +30,15 @@ class Usage:
         middle = clock.current().real(now - FINE / 2)
         for fleet in fleets:
             for spec, requests in fleet.concurrency():
-                where = {"EndpointName": spec.endpoint_name, "VariantName": spec.variant_name}
-                values = {"ConcurrentRequestsPerModel": (requests, "None")}
+                values = {spec.concurrency_metric: (requests, "None")}
                 Metrics.record(
-                    spec.account_id, spec.region, "AWS/SageMaker", where, values, at=middle, resolution=FINE
+                    spec.account_id,
+                    spec.region,
+                    "AWS/SageMaker",
+                    spec.dimensions,
+                    values,
+                    at=middle,
+                    resolution=FINE,
                 )
         elapsed = time.monotonic() - self._looked
         if elapsed >= _INTERVAL:
@@ -87,3 +94,5 @@ def _fleets() -> Iterator[Fleet]:
             for endpoint in list(backend.endpoints.values()):
                 if isinstance(endpoint, Endpoint):
                     yield from endpoint.fleets()
+            for component in list(cast(ComponentBackend, backend).components.values()):
+                yield component.fleet

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import tarfile
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -136,3 +138,42 @@ class Deployer:
             self.until(name, lambda _: False)
         except ClientError as error:
             assert "Could not find endpoint" in str(error)  # noqa: PT017 - the end that is waited for
+
+
+class Load:
+    """Requests in so many threads, one after the other in each; every one must be answered."""
+
+    def __init__(
+        self, client: Callable[[str], Any], endpoint: str, body: bytes = b"x", threads: int = 1
+    ) -> None:
+        self.pids: set[int] = set()
+        self.greetings: list[str] = []
+        self._error: Exception | None = None
+        self._enough = threading.Event()
+        runtime = client("sagemaker-runtime")
+        self._threads = [
+            threading.Thread(target=self._run, args=(runtime, endpoint, body)) for _ in range(threads)
+        ]
+
+    def _run(self, runtime: Any, endpoint: str, body: bytes) -> None:
+        while not self._enough.wait(0.02):
+            try:
+                answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body)
+                said = json.loads(answer["Body"].read())
+            except Exception as error:  # shown by the test that has the load
+                self._error = error
+                return
+            self.pids.add(said["pid"])
+            self.greetings.append(said["greeting"])
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
+        if self._error is not None:
+            raise self._error

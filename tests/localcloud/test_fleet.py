@@ -42,7 +42,7 @@ def test_the_supervisor_survives_what_it_did_not_expect(
 def invocation(fleets: list[Any], monkeypatch: pytest.MonkeyPatch) -> Invocation:
     """A request whose endpoint answers with these fleets, one after the other."""
     following = iter(fleets)
-    monkeypatch.setattr(Invocation, "_fleet", lambda *_: next(following))
+    monkeypatch.setattr(Invocation, "_fleets", lambda *_: [next(following)])
     monkeypatch.setattr(Invocation, "_record", lambda *_: None)
     return Invocation("123456789012", "us-east-1", "e")
 
@@ -90,12 +90,12 @@ def test_an_update_that_fails_for_an_unforeseen_reason_leaves_the_old_fleet_in_s
         raise RuntimeError("can't start new thread")
 
     endpoint = Endpoint("123456789012", "us-east-1", "e", [])
-    blue = Deployment("blue", {}, Fleet([], cast(Host, None)), {})
+    blue = Deployment("blue", {"ProductionVariants": []}, Fleet([], cast(Host, None)), {})
     endpoint._current = blue
     green = SimpleNamespace(config_name="green", fleet=SimpleNamespace(start=break_down, stop=lambda: None))
-    endpoint._shift(blue, cast(Deployment, green), cast(Any, None))
+    endpoint._shift(blue, cast(Deployment, green), cast(Any, SimpleNamespace(rolls=False)))
     state = endpoint.response_object
-    assert (state["EndpointStatus"], endpoint.fleet()) == ("InService", blue.fleet)
+    assert (state["EndpointStatus"], endpoint.fleets_in_service()) == ("InService", [blue.fleet])
     assert "can't start new thread" in state["FailureReason"]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from botocore.exceptions import ClientError
 from localcloud import control
 from localcloud.control import CloudInfo
 from localcloud.process_identity import start_mark
-from tests.localcloud.endpoints import Deployer, put_model
+from tests.localcloud.endpoints import Deployer, Load, put_model
 
 SPEED = 60.0
 Client = Callable[[str], Any]
@@ -98,37 +96,6 @@ class Scaled:
 @pytest.fixture
 def scaled(fast: Client, deployer: Deployer) -> Scaled:
     return Scaled(fast, deployer, deployer.up())
-
-
-class Load:
-    """Requests one after the other; each must be answered."""
-
-    def __init__(self, client: Client, endpoint: str, body: bytes = b"x") -> None:
-        self.pids: set[int] = set()
-        self.answered = 0
-        self._error: Exception | None = None
-        self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(client("sagemaker-runtime"), endpoint, body))
-
-    def _run(self, runtime: Any, endpoint: str, body: bytes) -> None:
-        while not self._enough.wait(0.02):
-            try:
-                answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body)
-                self.pids.add(json.loads(answer["Body"].read())["pid"])
-                self.answered += 1
-            except Exception as error:  # shown by the test that has the load
-                self._error = error
-                return
-
-    def __enter__(self) -> Load:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
 
 
 def test_server_processes_come_and_go_with_the_load(fast: Client, scaled: Scaled) -> None:
