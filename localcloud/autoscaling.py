@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
+from enum import Enum
 from typing import Any, cast
 
-from moto.applicationautoscaling import urls
+from moto.applicationautoscaling import models, responses, urls
 from moto.applicationautoscaling.exceptions import AWSValidationException
 from moto.applicationautoscaling.models import (
     ApplicationAutoscalingBackend,
@@ -22,6 +23,7 @@ from moto.utilities.tagging_service import TaggingService
 
 from localcloud import accepted, clock, gaps, heartbeat
 from localcloud.config import Config
+from localcloud.sagemaker.components.backend import COPIES, ComponentBackend
 from localcloud.scalable_target import Target
 from localcloud.scaling import Activity
 
@@ -69,11 +71,16 @@ class Backend(ApplicationAutoscalingBackend):
         if least > most:
             raise AWSValidationException("Maximum capacity cannot be less than minimum capacity")
         if request["ServiceNamespace"] == _SAGEMAKER:
-            self._check_variant(resource)
+            self._check_resource(resource, dimension)
         else:
             accepted.warn("RegisterScalableTarget of other services")
 
-    def _check_variant(self, resource: str) -> None:
+    def _check_resource(self, resource: str, dimension: str) -> None:
+        if dimension == COPIES:
+            sagemaker = cast(ComponentBackend, sagemaker_backends[self.account_id][self.region_name])
+            if resource.partition("/")[2] not in sagemaker.components:
+                raise AWSValidationException(f"SageMaker inference component doesn't exist: {resource}")
+            return
         _, endpoint_name, _, variant_name = [*resource.split("/"), "", "", ""][:4]
         endpoint = sagemaker_backends[self.account_id][self.region_name].endpoints.get(endpoint_name)
         variants = endpoint.response_object.get("ProductionVariants", []) if endpoint else []
@@ -243,12 +250,13 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):
         namespace, dimension = request["ServiceNamespace"], request.get("ScalableDimension")
         if namespace != _SAGEMAKER:
             raise NotImplementedError(f"DescribeScalingActivities of {namespace}, which does not scale here")
-        if dimension not in (None, _DIMENSION):
+        if dimension not in (None, _DIMENSION, COPIES):
             return json.dumps({"ScalingActivities": []})
         found = [
             _describe(resource, activity)
             for resource, activity in self._backend.activities(request.get("ResourceId"))
-            if request.get("IncludeNotScaledActivities") or not activity.reasons
+            if (request.get("IncludeNotScaledActivities") or not activity.reasons)
+            and dimension in (None, _dimension(resource))
         ]
         start, size = int(request.get("NextToken") or 0), int(request.get("MaxResults") or 50)
         more = {"NextToken": str(start + size)} if start + size < len(found) else {}
@@ -271,13 +279,17 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):
         self._backend.tagger.tag_resource(arn, TaggingService.convert_dict_to_tags_input(tags))
 
 
+def _dimension(resource: str) -> str:
+    return COPIES if resource.startswith("inference-component/") else _DIMENSION
+
+
 def _describe(resource: str, activity: Activity) -> dict[str, Any]:
     real = clock.current().real
     answer: dict[str, Any] = {
         "ActivityId": activity.id,
         "ServiceNamespace": _SAGEMAKER,
         "ResourceId": resource,
-        "ScalableDimension": _DIMENSION,
+        "ScalableDimension": _dimension(resource),
         "Description": activity.description,
         "Cause": activity.cause,
         "StartTime": real(activity.started),
@@ -302,7 +314,16 @@ def _scale(now: float) -> None:
                     log.exception("%s cannot be scaled", resource)
 
 
+def _know_copies() -> None:
+    """moto's list of dimensions is older than inference components."""
+    known = {one.name: one.value for one in models.ScalableDimensionValueSet}
+    extended = Enum("ScalableDimensionValueSet", known | {"SAGEMAKER_INFERENCE_COMPONENT_COPIES": COPIES})  # type: ignore[misc]
+    for module in (models, responses):
+        vars(module)["ScalableDimensionValueSet"] = extended
+
+
 def install(_: Config) -> None:
+    _know_copies()
     gaps.replace_backend(applicationautoscaling_backends, Backend, urls)
     gaps.replace_responses(urls, ApplicationAutoScaling)
     heartbeat.every_ten_seconds(_scale)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from moto.applicationautoscaling.exceptions import AWSValidationException
 from moto.applicationautoscaling.models import FakeApplicationAutoscalingPolicy, FakeScalableTarget
@@ -15,6 +15,8 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localcloud import alarms, clock, scaling, scaling_requests
 from localcloud.metrics import Metrics
+from localcloud.sagemaker.components.backend import ComponentBackend
+from localcloud.sagemaker.components.component import InferenceComponent
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.scaled_variant import ScaledVariant, Value
 
@@ -26,7 +28,10 @@ class EndpointFleet:
 
     def __init__(self, account_id: str, region: str, resource: str) -> None:
         self._account_id, self._region = account_id, region
-        _, self.endpoint_name, _, self.variant_name = resource.split("/")
+        _, endpoint_name, _, variant_name = resource.split("/")
+        self.dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
+        self.endpoint_name, self.variant_name = endpoint_name, variant_name
+        self.metrics = scaling_requests.METRICS
 
     def _endpoint(self) -> Endpoint | None:
         found = sagemaker_backends[self._account_id][self._region].endpoints.get(self.endpoint_name)
@@ -50,11 +55,42 @@ class EndpointFleet:
             ended(error.message)
 
 
+class Copies:
+    """Those of an inference component, which may be updated, deleted and made again meanwhile."""
+
+    def __init__(self, account_id: str, region: str, resource: str) -> None:
+        self._account_id, self._region = account_id, region
+        self._name = resource.partition("/")[2]
+        self.dimensions = {"InferenceComponentName": self._name}
+        self.metrics = scaling_requests.COMPONENT_METRICS
+
+    def _component(self) -> InferenceComponent | None:
+        backend = cast(ComponentBackend, sagemaker_backends[self._account_id][self._region])
+        return backend.components.get(self._name)
+
+    def capacity(self) -> int | None:
+        component = self._component()
+        return component.desired_copies if component else None
+
+    def is_blocked(self) -> bool:
+        component = self._component()
+        return component is None or component.status != "InService"
+
+    def resize(self, count: int, ended: Callable[[str | None], None]) -> None:
+        component = self._component()
+        try:
+            if component is not None:
+                component.set_copies(count, ended)
+        except ServiceException as error:  # an update came first
+            ended(error.message)
+
+
 class Target:
     def __init__(self, target: FakeScalableTarget, account_id: str, region: str) -> None:
         self.target = target
         self._cloudwatch: CloudWatchBackend = cloudwatch_backends[account_id][region]
-        self._fleet = EndpointFleet(account_id, region, target.resource_id)
+        kind = Copies if target.resource_id.startswith("inference-component/") else EndpointFleet
+        self._fleet: Copies | EndpointFleet = kind(account_id, region, target.resource_id)
         self._policies: dict[str, FakeApplicationAutoscalingPolicy] = {}
         self._triggers: dict[str, list[Alarm]] = {}  # by step policy
         self._custom: dict[str, scaling_requests.CustomMetric] = {}  # by the scaler's name of the metric
@@ -77,7 +113,7 @@ class Target:
     def check_policy(self, name: str, kind: str | None, body: dict[str, Any]) -> None:
         try:
             if kind == "TargetTrackingScaling":
-                scaling_requests.tracking(name, body)
+                scaling_requests.tracking(name, body, self._fleet.metrics)
             elif kind == "StepScaling":
                 scaling_requests.steps(name, body, [])
             else:
@@ -94,7 +130,7 @@ class Target:
                 self._triggers.pop(name, None)
                 self._find_triggers(policy)
                 return
-            tracking = scaling_requests.tracking(name, body)
+            tracking = scaling_requests.tracking(name, body, self._fleet.metrics)
             if "CustomizedMetricSpecification" in body:
                 spec = body["CustomizedMetricSpecification"]
                 self._custom[tracking.metric] = scaling_requests.CustomMetric(spec)
@@ -133,11 +169,11 @@ class Target:
 
     def _metric_of(self, seen: scaling.Alarm, custom: dict[str, Any] | None) -> dict[str, Any]:
         if custom is None:
-            pairs = {"EndpointName": self._fleet.endpoint_name, "VariantName": self._fleet.variant_name}
+            pairs = self._fleet.dimensions.items()
             return {
                 "namespace": "AWS/SageMaker",
-                "metric_name": scaling_requests.METRICS[seen.metric],
-                "dimensions": [{"Name": name, "Value": value} for name, value in pairs.items()],
+                "metric_name": self._fleet.metrics[seen.metric],
+                "dimensions": [{"Name": name, "Value": value} for name, value in pairs],
                 "statistic": seen.statistic,
                 "period": seen.period,
             }
@@ -217,7 +253,7 @@ class Target:
 
     def _values(self, metric: str, period: int) -> Value:
         measured = self._measured(metric, period)
-        if metric not in scaling_requests.METRICS:
+        if metric not in self._fleet.metrics:
             return measured
 
         def of_variant(number: int) -> float | None:
@@ -231,10 +267,10 @@ class Target:
         cloudwatch = self._cloudwatch
         if metric in self._custom:
             return self._custom[metric].value(cloudwatch, period)
-        if metric in scaling_requests.METRICS:
-            pairs = (("EndpointName", self._fleet.endpoint_name), ("VariantName", self._fleet.variant_name))
-            key = ("AWS/SageMaker", scaling_requests.METRICS[metric], pairs)
-            statistic = "Average" if metric == scaling.FAST_METRIC else "Sum"
+        if metric in self._fleet.metrics:
+            pairs = tuple(self._fleet.dimensions.items())
+            key = ("AWS/SageMaker", self._fleet.metrics[metric], pairs)
+            statistic = "Average" if metric in scaling.FAST_METRICS else "Sum"
             account, region = cloudwatch.account_id, cloudwatch.region_name
             return lambda number: Metrics.period(account, region, key, number, period, statistic)
         for triggers in self._triggers.values():

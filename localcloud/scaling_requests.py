@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,10 @@ METRICS = {  # AWS's name of a predefined metric: CloudWatch's
     scaling.MINUTE_METRIC: "InvocationsPerInstance",
     scaling.FAST_METRIC: "ConcurrentRequestsPerModel",
 }
+COMPONENT_METRICS = {
+    "SageMakerInferenceComponentInvocationsPerCopy": "InvocationsPerCopy",
+    "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution": "ConcurrentRequestsPerCopy",
+}
 
 
 def limits(minimum: int, maximum: int) -> scaling.Limits:
@@ -33,14 +38,15 @@ def suspended(state: dict[str, bool] | None) -> scaling.Suspended:
     )
 
 
-def tracking(name: str, body: dict[str, Any]) -> scaling.TargetTracking:
+def tracking(name: str, body: dict[str, Any], metrics: Mapping[str, str] = METRICS) -> scaling.TargetTracking:
+    """`metrics`: those that are predefined for the kind of target."""
     predefined = (body.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
     customized = body.get("CustomizedMetricSpecification")
     if bool(predefined) == bool(customized):
         raise AWSValidationException(
             "Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification must be specified."
         )
-    if predefined and predefined not in METRICS:
+    if predefined and predefined not in metrics:
         raise AWSValidationException(
             f"Predefined metric type {predefined} is not supported for this scalable target."
         )

@@ -8,11 +8,12 @@ from typing import cast
 from moto.core.responses import ActionResult
 
 from localcloud.sagemaker.backend import Backend
+from localcloud.sagemaker.components.api import ComponentsApi
 from localcloud.sagemaker.jobs.api import JobsApi
 from localcloud.sagemaker.transform.api import TransformApi
 
 
-class SageMaker(TransformApi, JobsApi):
+class SageMaker(ComponentsApi, TransformApi, JobsApi):
     @property
     def _backend(self) -> Backend:
         return cast(Backend, self.sagemaker_backend)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.core.utils import utcnow
@@ -11,19 +11,18 @@ from moto.sagemaker.utils import arn_formatter
 
 from localcloud import accepted
 from localcloud.sagemaker import archive
+from localcloud.sagemaker.components import requests as component_requests
+from localcloud.sagemaker.components.backend import ComponentBackend
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet, Variant
-from localcloud.sagemaker.instance import STARTUP_TIMEOUT, Host, InstanceSpec
+from localcloud.sagemaker.instance import STARTUP_TIMEOUT, InstanceSpec
 from localcloud.sagemaker.records import EndpointConfigRecord, ModelRecord
 from localcloud.sagemaker.rollout import Rollout
-from localcloud.sagemaker.transform.backend import TransformBackend
 
 _SCALED_COUNT = "sagemaker:variant:DesiredInstanceCount"
 
 
-class Backend(TransformBackend):
-    host: ClassVar[Host]  # set when the cloud starts
-
+class Backend(ComponentBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.notebook_settings: dict[str, dict[str, Any]] = {}  # those that moto drops
@@ -66,7 +65,10 @@ class Backend(TransformBackend):
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) < len(names):
             raise ValidationError(f"Production variant names must be unique, received {names}.")
-        self.validate_production_variants(variants)
+        self.validate_production_variants([one for one in variants if "ModelName" in one])
+        for variant in variants:
+            if "ModelName" not in variant:
+                component_requests.check_variant(variant, request)
         config = EndpointConfigRecord(self.account_id, self.region_name, request)
         self.endpoint_configs[name] = config
         return config
@@ -128,6 +130,12 @@ class Backend(TransformBackend):
 
     def delete_endpoint(self, endpoint_name: str) -> None:
         endpoint = self._endpoint(endpoint_name)
+        left = [one.name for one in self.components.values() if one.endpoint_name == endpoint_name]
+        if left:
+            raise ValidationError(
+                f'Cannot delete endpoint "{endpoint.arn}": it has inference components ({", ".join(left)}). Delete '
+                "them first."
+            )
 
         def forget() -> None:
             self.endpoints.pop(endpoint_name, None)
@@ -175,6 +183,8 @@ class Backend(TransformBackend):
         variants = []
         images = {}
         for request in config.production_variants:
+            if "ModelName" not in request:  # inference components bring theirs
+                continue
             model = self._models.get(request["ModelName"])
             if not isinstance(model, ModelRecord):
                 raise ValidationError(f'Could not find model "{self._arn("model", request["ModelName"])}".')
@@ -198,7 +208,13 @@ class Backend(TransformBackend):
             images[spec.variant_name] = [
                 {"SpecifiedImage": spec.image, "ResolvedImage": spec.image, "ResolutionTime": utcnow()}
             ]
-        return Deployment(config.endpoint_config_name, config.request, Fleet(variants, self.host), images)
+
+        def copies(variant: str) -> int:
+            placed = [one for one in list(self.components.values()) if one.endpoint_name == endpoint_name]
+            return sum(one.copies for one in placed if one.variant_name == variant)
+
+        fleet = Fleet(variants, self.host)
+        return Deployment(config.endpoint_config_name, config.request, fleet, images, copies)
 
     def _scalable_targets(self) -> dict[str, Any]:
         """Registered variants by resource id, `endpoint/<name>/variant/<name>`."""
@@ -254,5 +270,5 @@ def _refuse_what_would_not_run(request: dict[str, Any]) -> None:
     for variant in request["ProductionVariants"]:
         if variant.get("ServerlessConfig"):
             raise NotImplementedError("CreateEndpointConfig with a serverless variant")
-        if "ModelName" not in variant:
-            raise NotImplementedError("CreateEndpointConfig for inference components (no ModelName)")
+    if len({"ModelName" in variant for variant in request["ProductionVariants"]}) > 1:
+        raise NotImplementedError("CreateEndpointConfig with models and inference components side by side")

@@ -71,7 +71,9 @@ class ComponentBackend(TransformBackend):
         if specification is None:
             component.set_copies(copies)
             return component
-        endpoint = cast(Endpoint, self.endpoints[component.endpoint_name])  # it cannot go before its components
+        endpoint = cast(
+            Endpoint, self.endpoints[component.endpoint_name]
+        )  # it cannot go before its components
         variant = endpoint.component_variant(component.variant_name)
         if variant is None:
             raise ValidationError(f'The endpoint "{endpoint.arn}" takes no inference components any more.')
