@@ -41,6 +41,6 @@ def test_a_caller_may_shorten_the_deadline(attributes: bytes, expected: float) -
 
 @pytest.mark.parametrize("value", [b"", b"soon", b"-1", b"1e3", b"nan", b"999999"])
 def test_a_deadline_that_is_no_number_is_refused(value: bytes) -> None:
-    with pytest.raises(RequestError, match="has to be a number of seconds, such as 2.5") as caught:
+    with pytest.raises(RequestError, match="has to be a number of seconds") as caught:
         deadline({ATTRIBUTES: b"deadline=" + value}, 10)
     assert (caught.value.status_code, caught.value.code) == (400, "invalid_deadline")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from ml.serving.settings import Settings, SettingsError
+from ml.serving.settings import _VARIABLES, Settings, SettingsError
 
 
 def test_an_empty_environment_gives_the_defaults_of_a_container() -> None:
@@ -62,3 +63,19 @@ def test_a_wrong_value_is_refused_with_its_rule(variable: str, value: str, rule:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({variable: value})
     assert str(caught.value) == f"{variable} is {value!r}; {rule} is needed."
+
+
+def test_the_page_on_serving_has_every_variable_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", page, re.MULTILINE))
+    defaults = Settings()
+    expected = {}
+    for field, (variable, *_) in _VARIABLES.items():
+        value = getattr(defaults, field)
+        expected[variable] = f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    in_words = {variable for variable, text in expected.items() if text == "`None`"}
+    assert in_words == {"KENNEL_ENGINE", "KENNEL_WORKERS"}
+    assert told.keys() == expected.keys()
+    assert {name: told[name] for name in told.keys() - in_words} == {
+        name: expected[name] for name in expected.keys() - in_words
+    }
