@@ -35,8 +35,6 @@ _ALLOWED = re.compile(
 _MAX_BYTES = 8 * 2**30  # unpacked
 _MAX_MANIFEST_BYTES = 16 * 2**20
 _TIMEOUT = 300  # seconds for the proof; imports take most of it
-# Of logits, relative to the largest: both engines compute in f32 and differ in the order of their sums.
-TOLERANCE = 1e-3
 
 # Runs with nothing on the path but the archive's own code, in a process of its own.
 _PROOF = """
@@ -46,8 +44,9 @@ import inference
 from serving.engine import Engine
 from serving.images import decode
 
-folder, tolerance = sys.argv[1], float(sys.argv[2])
+folder = sys.argv[1]
 served = inference.model_fn(folder)
+tolerance = served.manifest.tolerance
 golden = served.manifest.golden
 content = open(f"{folder}/{golden.file}", "rb").read()
 image = inference.input_fn(content, "application/x-image")
@@ -65,8 +64,11 @@ class ArtifactError(KennelError):
     """An archive is not what it must be."""
 
 
-def build(run_dir: Path) -> tuple[Path, str]:
-    """Packs `run_dir`/model.tar.gz out of the run's manifest, weights and golden image; path and SHA-256."""
+def build(run_dir: Path, graph: Path | None = None) -> tuple[Path, str]:
+    """Packs `run_dir`/model.tar.gz out of the run's manifest, weights and golden image; path and SHA-256.
+
+    `graph` is the .xml to serve, with the .bin beside it; None: the weights' network in f32.
+    """
     from safetensors.torch import load_file  # here: who only reads an archive need not wait for torch
 
     from ml import ir
@@ -76,15 +78,17 @@ def build(run_dir: Path) -> tuple[Path, str]:
     manifest = json.loads((run_dir / MANIFEST).read_text("utf-8"))
     if not ir.available():
         raise ArtifactError("Packing needs OpenVINO", "it is not installed", "pip install openvino")
-    model = network.build(network.NetworkSpec.from_dict(manifest["network"]))
-    model.load_state_dict(load_file(run_dir / RUN_WEIGHTS))
     with tempfile.TemporaryDirectory(prefix="kennel-pack-") as folder:
-        ir.write(model, Preprocessing.from_dict(manifest["preprocessing"]), Path(folder))
+        if graph is None:
+            model = network.build(network.NetworkSpec.from_dict(manifest["network"]))
+            model.load_state_dict(load_file(run_dir / RUN_WEIGHTS))
+            ir.write(model, Preprocessing.from_dict(manifest["preprocessing"]), Path(folder))
+            graph = Path(folder, "model.xml")
         members = {
             MANIFEST: run_dir / MANIFEST,
             WEIGHTS: run_dir / RUN_WEIGHTS,
-            "model.xml": Path(folder, "model.xml"),
-            "model.bin": Path(folder, "model.bin"),
+            "model.xml": graph,
+            "model.bin": graph.with_suffix(".bin"),
             manifest["golden"]["file"]: run_dir / manifest["golden"]["file"],
             **serving_code(),
         }
@@ -121,7 +125,7 @@ def verify(archive: Path) -> dict[str, Any]:
         environment["PYTHONPATH"] = str(folder / "code")
         try:
             proof = subprocess.run(
-                [sys.executable, "-P", "-B", "-c", _PROOF, str(folder), str(TOLERANCE)],
+                [sys.executable, "-P", "-B", "-c", _PROOF, str(folder)],
                 cwd=folder,
                 env=environment,
                 capture_output=True,

@@ -56,6 +56,9 @@ class TrainConfig:
     precision: Precision = (
         "auto"  # of feature extraction; unfrozen: f32, or bf16 by automatic mixed precision
     )
+    serving_precision: Precision = (
+        "auto"  # of the deployed model; auto: what is fastest among those that answer alike
+    )
     device: Device = "auto"
     # With an unfrozen backbone only:
     backbone_rate: float = 0.1  # learning rate of its last block, as a share of the head's
@@ -81,6 +84,7 @@ class TrainConfig:
             )
         _check_choice("augment", self.augment, ("none", "light", "strong"))
         _check_choice("precision", self.precision, ("auto", "f32", "bf16", "int8"))
+        _check_choice("serving_precision", self.serving_precision, ("auto", "f32", "bf16", "int8"))
         _check_choice("device", self.device, ("auto", "cpu", "cuda"))
         _check_integer("views", self.views, 1, 64)
         _check_integer("accumulate", self.accumulate, 1, 1024)

@@ -60,7 +60,7 @@ def _frames(
             "Images must stay as they are while a run goes on", f"{sample.path} has changed", "start again"
         )
     try:
-        image = images.decode(content)
+        image = images.decode(content, shorter=preprocessing.decoded_side)
     except ImageError as error:
         raise KennelError(
             "An image must be readable", f"{sample.path}: {error}", "remove or replace the file"

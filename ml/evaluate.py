@@ -71,20 +71,21 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class PrecisionCost:
-    """What it costs to have computed features in less than f32: test photos through the same head, both ways."""
+    """What it costs to have computed features in less than f32: test photos through the same head as in training, and
+    as the model is served."""
 
     precision: str  # of the features that the head was trained on
     accuracy: float | None = None  # on test features in that precision; None where that is f32
-    accuracy_f32: float | None = None
+    accuracy_served: float | None = None  # in the precision that serves
 
     @property
     def words(self) -> str | None:
         """None where features are f32."""
-        if self.accuracy is None or self.accuracy_f32 is None:
+        if self.accuracy is None or self.accuracy_served is None:
             return None
         return (
             f"{self.precision}: {self.accuracy:.1%} right with them, "
-            f"{self.accuracy_f32:.1%} with f32's, which serve"
+            f"{self.accuracy_served:.1%} as the model is served"
         )
 
 

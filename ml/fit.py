@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ml.config import TrainConfig
@@ -21,7 +20,7 @@ from ml.feature_cache import FeatureCache
 from ml.features import extract, resolve_precision
 from ml.fine_tune import fine_tune
 from ml.fine_tune.blocks import last_blocks
-from ml.head import EpochRow, Features, Labels, predict, train_head
+from ml.head import EpochRow, Features, Labels, train_head
 from ml.serving.network import Network
 from ml.weights import LoadedBackbone
 
@@ -186,20 +185,6 @@ def _fine_tuned(
     )
     backbone = dataclasses.replace(material.backbone, module=tuned.network.backbone)
     return Fitted(backbone, tuned.network.head, tuned.history, tuned.best_epoch, tuned.class_weights, decay)
-
-
-def logits_of(fitted: Fitted, material: Material, split: Split) -> NDArray[np.float32]:
-    """[N, C] in f32, the arithmetic that serves."""
-    if fitted.backbone is material.backbone:
-        return predict(fitted.head, material.features(split, precision="f32"))
-    features = extract(
-        material.dataset.split(split),
-        fitted.backbone,
-        cache=None,
-        group=material.group,
-        progress=material.progress and material.group.is_main,
-    )
-    return predict(fitted.head, features)
 
 
 def labels_of(samples: Sequence[Sample]) -> Labels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+import platform
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -32,27 +33,27 @@ def resolve_precision(precision: str, backbone: LoadedBackbone, photos: int) -> 
     if precision == "auto":
         if torch.cuda.is_available():
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "f32"
-        if _fast("int8") and _can_quantize() and photos * giga_macs(backbone) >= INT8_PAYS:
+        if fast("int8") and can_quantize() and photos * giga_macs(backbone) >= INT8_PAYS:
             return "int8"
-        return "bf16" if _fast("bf16") else "f32"
+        return "bf16" if fast("bf16") else "f32"
     if precision not in get_args(Precision):
         raise KennelError(
             f"precision must be one of auto, {', '.join(get_args(Precision))}", repr(precision), "use auto"
         )
-    if precision == "int8" and (torch.cuda.is_available() or not _can_quantize()):
+    if precision == "int8" and (torch.cuda.is_available() or not can_quantize()):
         raise KennelError(
             "int8 features are computed by OpenVINO and NNCF, on a processor",
             "a CUDA device" if torch.cuda.is_available() else "they are not installed",
             "use precision=auto, bf16 or f32",
         )
-    if precision == "bf16" and not torch.cuda.is_available() and not _fast("bf16"):
+    if precision == "bf16" and not torch.cuda.is_available() and not fast("bf16"):
         raise KennelError(
             "bf16 needs a processor that computes in it", "one that does not", "use precision=auto or f32"
         )
     return cast(Precision, precision)
 
 
-def _can_quantize() -> bool:
+def can_quantize() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in _QUANTIZERS)
 
 
@@ -64,15 +65,24 @@ def giga_macs(backbone: LoadedBackbone) -> float:
     return float(counter.get_total_flops()) / 2e9
 
 
-def _fast(precision: str) -> bool:
-    return not _FAST[precision].isdisjoint(_processor())
+def fast(precision: str) -> bool:
+    return not _FAST[precision].isdisjoint(processor_flags())
 
 
 @functools.cache
-def _processor() -> frozenset[str]:
+def processor_flags() -> frozenset[str]:
     """The instructions that Linux tells of; elsewhere none."""
+    return frozenset(_cpuinfo("flags").split())
+
+
+@functools.cache
+def processor_name() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
-        return frozenset()
-    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")

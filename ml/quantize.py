@@ -1,4 +1,4 @@
-"""A backbone in int8: NNCF sets the scale of every layer's values by what a few training photos give.
+"""A backbone, or a whole network, in int8: NNCF sets the scale of each layer's values by a few training photos.
 
 NNCF works in a process of its own, since it changes the class of all loggers, draws progress bars and reports to
 its makers: see `quantize_worker`.
@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,10 @@ from ml.weights import LoadedBackbone
 
 if TYPE_CHECKING:
     import openvino
+    from torch import nn
+
+    from ml.serving.network import Network
+    from ml.serving.preprocessing import Preprocessing
 
 # For calibration. 64 take 2 s longer with ResNet-50 and make EfficientNet-lite0's heads no better (within 0.1 point).
 PHOTOS = 32
@@ -52,19 +56,42 @@ def chosen(photos: Sequence[Sample]) -> list[Sample]:
 
 def graph(backbone: LoadedBackbone, photos: Sequence[Sample], cache: FeatureCache | None) -> Graph:
     """The backbone in int8 for images [1, 3, crop, crop], calibrated by all of the photos."""
+    identity = {"backbone": backbone.name, "weights": backbone.digest}
+    return _graph(backbone.module, identity, backbone.preprocessing, photos, cache, batch=1)
+
+
+def network_graph(
+    network: Network,
+    digest: str,
+    preprocessing: Preprocessing,
+    photos: Sequence[Sample],
+    cache: FeatureCache | None,
+) -> Graph:
+    """The network with that digest, head included, in int8 for images [N, 3, crop, crop]."""
+    return _graph(network, {"network": digest}, preprocessing, photos, cache, batch=-1)
+
+
+def _graph(
+    module: nn.Module,
+    identity: Mapping[str, str],
+    preprocessing: Preprocessing,
+    photos: Sequence[Sample],
+    cache: FeatureCache | None,
+    *,
+    batch: int,
+) -> Graph:
     parts = {
-        "backbone": backbone.name,
-        "weights": backbone.digest,
-        "preprocessing": backbone.preprocessing.to_dict(),
+        **identity,
+        "preprocessing": preprocessing.to_dict(),
         "photos": [photo.sha256 for photo in photos],
         "with": describe(),
     }
     name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
     if cache is not None and (kept := cache.read_graph(name)) is not None:
         return kept
-    frames = decoded([(photo, [0]) for photo in photos], backbone.preprocessing)
-    pixels = np.stack([backbone.preprocessing.normalize(Image.fromarray(frame)) for _, frame in frames])
-    made = _quantized(ir.convert(backbone.module, backbone.preprocessing.crop, batch=1), pixels)
+    frames = decoded([(photo, [0]) for photo in photos], preprocessing)
+    pixels = np.stack([preprocessing.normalize(Image.fromarray(frame)) for _, frame in frames])
+    made = _quantized(ir.convert(module, preprocessing.crop, batch=batch), pixels)
     if cache is not None:
         cache.write_graph(name, made)
     return made
@@ -86,7 +113,7 @@ def _quantized(model: openvino.Model, pixels: NDArray[np.float32]) -> Graph:
         )
         if done.returncode:
             raise KennelError(
-                "NNCF must be able to quantize the backbone",
+                "NNCF must be able to quantize the network",
                 (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1],
                 "use precision=bf16 or f32",
             )

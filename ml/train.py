@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,9 @@ from ml.data.files import sweep, write_json
 from ml.distributed import SINGLE, Group
 from ml.errors import KennelError
 from ml.evaluate import Evaluation, PrecisionCost, evaluate, softmax
-from ml.fit import Fitted, Material, cache_of, check, choose_device, fit, labels_of, logits_of
+from ml.export import precisions
+from ml.export.served import Served, serve
+from ml.fit import Fitted, Material, cache_of, check, choose_device, fit, labels_of
 from ml.head import EpochRow, head_spec, predict
 from ml.report import Mistake, ReportInput, write_report
 from ml.serving.engine import Engine
@@ -76,6 +79,7 @@ def train(
     In a group all ranks call it; rank 0 alone writes the run, the others get None.
     """
     choose_device(config.device)
+    precisions.check(config.serving_precision)
     clock = _Clock(show=progress and group.is_main)
     with clock.step("backbone"):
         backbone = load_backbone(config.backbone, config.weights)
@@ -96,59 +100,68 @@ def train(
         material.features("train", augment=config.augment, views=config.extra_views)
     with clock.step("head" if config.frozen else "fine-tuning"):
         fitted = fit(config, material, checkpoints=checkpoints, resume=resume, on_epoch=on_epoch)
-    with clock.step("evaluation"):
-        logits = logits_of(fitted, material, "test")
-        cost = _cost(fitted, material, logits)
-        # Only to choose the golden image, which is asked again: the features at hand are good enough.
-        valid_logits = (
-            predict(fitted.head, material.features("valid"))
-            if fitted.backbone is backbone
-            else logits_of(fitted, material, "valid")
-        )
+    fast = _fast_accuracy(fitted, material)
     if not group.is_main:
         return None
-    evaluation = evaluate(logits, material.labels("test"), dataset.classes)
-    network = fitted.network
-    chosen = golden.choose(dataset.valid, valid_logits, network, backbone.preprocessing)
     config = dataclasses.replace(config, weight_decay=fitted.weight_decay, epochs=config.max_epochs)
-    manifest = {
-        "format": artifact.FORMAT,
-        "classes": list(dataset.classes),
-        "network": NetworkSpec(config.backbone, head_spec(config), len(dataset.classes)).to_dict(),
-        "preprocessing": backbone.preprocessing.to_dict(),
-        "engine": {"precision": "f32"},
-        "golden": chosen.to_dict(),
-        "data": {"digest": dataset.digest, "test_digest": dataset.test_digest, "counts": dataset.counts},
-        "code": code_state(),
-        "config": config.portable(),
-        "metrics": evaluation.summary(),
-    }
-    with _run_folder(runs_dir) as (folder, run_dir):
-        with clock.step("archive"):
-            write_json(folder / "config.json", config.to_dict())
-            write_json(folder / artifact.MANIFEST, manifest)
-            save_file(network.state_dict(), folder / artifact.RUN_WEIGHTS)
-            (folder / golden.FILE).write_bytes(chosen.content)
-            archive, sha256 = artifact.build(folder)
-        with clock.step("proof"):
-            artifact.verify(archive)
-        with clock.step("report"):
-            title = f"{subject or config.subject}, run {run_dir.name}"
-            _write_report(folder / "report.html", title, config, dataset, fitted, logits, evaluation, cost)
-        write_json(
-            folder / "metrics.json",
-            {
-                "seed": config.seed,
-                "best_epoch": fitted.best_epoch,
-                "class_weights": fitted.class_weights,
-                "history": [_finite(row) for row in fitted.history],
-                "evaluation": evaluation.to_dict(),
-                "features": dataclasses.asdict(cost),
-                "processes": group.world,
-                "archive_sha256": sha256,
-                "seconds": clock.seconds,
-            },
-        )
+    with tempfile.TemporaryDirectory(prefix="kennel-export-") as graphs:
+        with clock.step("export"):
+            served = serve(
+                fitted.network,
+                backbone.preprocessing,
+                train=dataset.train,
+                valid=dataset.valid,
+                precision=config.serving_precision,
+                cache=cache_of(config, work_dir),
+                speeds=work_dir / "cache" / "speeds",
+                folder=Path(graphs),
+            )
+        with clock.step("evaluation"):
+            logits = served.answer(dataset.test)
+            evaluation = evaluate(logits, material.labels("test"), dataset.classes)
+            cost = PrecisionCost("f32")
+            if fast is not None:
+                cost = PrecisionCost(material.precision, fast, evaluation.accuracy)
+        manifest = {
+            "format": artifact.FORMAT,
+            "classes": list(dataset.classes),
+            "network": NetworkSpec(config.backbone, head_spec(config), len(dataset.classes)).to_dict(),
+            "preprocessing": served.preprocessing.to_dict(),
+            "engine": served.engine,
+            "golden": served.golden.to_dict(),
+            "data": {"digest": dataset.digest, "test_digest": dataset.test_digest, "counts": dataset.counts},
+            "code": code_state(),
+            "config": config.portable(),
+            "metrics": evaluation.summary(),
+        }
+        with _run_folder(runs_dir) as (folder, run_dir):
+            with clock.step("archive"):
+                write_json(folder / "config.json", config.to_dict())
+                write_json(folder / artifact.MANIFEST, manifest)
+                save_file(fitted.network.state_dict(), folder / artifact.RUN_WEIGHTS)
+                (folder / golden.FILE).write_bytes(served.golden.content)
+                archive, sha256 = artifact.build(folder, served.model)
+            with clock.step("proof"):
+                artifact.verify(archive)
+            with clock.step("report"):
+                title = f"{subject or config.subject}, run {run_dir.name}"
+                _write_report(
+                    folder / "report.html", title, config, dataset, fitted, served, logits, evaluation, cost
+                )
+            write_json(
+                folder / "metrics.json",
+                {
+                    "seed": config.seed,
+                    "best_epoch": fitted.best_epoch,
+                    "class_weights": fitted.class_weights,
+                    "history": [_finite(row) for row in fitted.history],
+                    "evaluation": evaluation.to_dict(),
+                    "features": dataclasses.asdict(cost),
+                    "processes": group.world,
+                    "archive_sha256": sha256,
+                    "seconds": clock.seconds,
+                },
+            )
     clock.total()
     return RunResult(run_dir, run_dir / archive.name, sha256, evaluation, manifest, cost)
 
@@ -171,16 +184,12 @@ def load_together(config: TrainConfig, work_dir: Path, group: Group, *, progress
     return dataset
 
 
-def _cost(fitted: Fitted, material: Material, logits: NDArray[np.float32]) -> PrecisionCost:
+def _fast_accuracy(fitted: Fitted, material: Material) -> float | None:
+    """On test photos, with the features in less than f32 that the head was trained on; None where they are f32."""
     if fitted.backbone is not material.backbone or material.precision == "f32":
-        return PrecisionCost("f32")
-    labels = material.labels("test")
-    fast = predict(fitted.head, material.features("test"))
-    return PrecisionCost(
-        material.precision,
-        float((fast.argmax(1) == labels).mean()),
-        float((logits.argmax(1) == labels).mean()),
-    )
+        return None
+    answers = predict(fitted.head, material.features("test")).argmax(1)
+    return float((answers == material.labels("test")).mean())
 
 
 def evaluate_artifact(
@@ -204,7 +213,7 @@ def evaluate_artifact(
                 f"not in both: {', '.join(odd[:5])}",
                 "name the data that the model is for",
             )
-        samples = dataset.split(split)
+        samples, side = dataset.split(split), engine.preprocessing.decoded_side
         logits = []
         with (
             ThreadPoolExecutor() as pool,
@@ -212,7 +221,7 @@ def evaluate_artifact(
         ):
             for start in range(0, len(samples), _BATCH):
                 batch = samples[start : start + _BATCH]
-                images = list(pool.map(lambda sample: decode(sample.path.read_bytes()), batch))
+                images = list(pool.map(lambda sample: decode(sample.path.read_bytes(), shorter=side), batch))
                 logits.append(engine.classify(images))
                 bar.update(len(batch))
         return evaluate(np.concatenate(logits), labels_of(samples), dataset.classes)
@@ -269,6 +278,7 @@ def _write_report(
     config: TrainConfig,
     dataset: Dataset,
     fitted: Fitted,
+    served: Served,
     logits: NDArray[np.float32],
     evaluation: Evaluation,
     cost: PrecisionCost,
@@ -300,6 +310,8 @@ def _write_report(
                 f"The weights are those of epoch {fitted.best_epoch} of {len(fitted.history)}.",
                 *([f"Features in {words}."] if (words := cost.words) else []),
             ),
+            engine=served.engine,
+            decode_margin=served.preprocessing.decode_margin,
         ),
     )
 

@@ -46,6 +46,8 @@ class ReportInput:
     config: Mapping[str, Any] = field(default_factory=dict)  # nested mappings are shown as dotted names
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    engine: Mapping[str, Any] | None = None  # as in the manifest: what serves, and what else was measured
+    decode_margin: float | None = None
 
 
 def write_report(path: Path, *, run: ReportInput) -> None:
@@ -75,6 +77,7 @@ def render(run: ReportInput) -> str:
         worst_first=sorted(evaluation.per_class, key=_badness),
         mistakes=[(each, _thumbnail(each.image)) for each in mistakes],
         config=list(page.flatten(run.config)),
+        fastest=max((each["photos_per_core_second"] or 0.0 for each in _candidates(run)), default=0.0),
     )
 
 
@@ -89,6 +92,10 @@ def _curves(run: ReportInput, measure: str) -> Markup | None:
     ]
     title = f"{measure.capitalize()} on training and validation photos by epoch"
     return line_chart(series, title=title, percent=measure == "accuracy")
+
+
+def _candidates(run: ReportInput) -> Sequence[Mapping[str, Any]]:
+    return run.engine["candidates"] if run.engine else ()
 
 
 def _finite(value: float | None) -> float | None:

@@ -23,7 +23,6 @@ FILES: Final[dict[EngineKind, tuple[str, ...]]] = {
     "openvino": ("model.xml", "model.bin"),
     "torch": ("model.safetensors",),
 }
-GOLDEN_TOLERANCE: Final = 0.02  # of the probability; engines and processors differ by far less
 
 
 class Engine:
@@ -101,7 +100,7 @@ class Engine:
         probabilities = softmax(logits)[0]
         label = int(probabilities.argmax())
         # Negated, so that a NaN fails too.
-        if label != golden.label or not abs(probabilities[label] - golden.probability) <= GOLDEN_TOLERANCE:
+        if label != golden.label or not abs(probabilities[label] - golden.probability) <= golden.tolerance:
             raise ModelError(
                 f"The golden image is answered as at packing: {golden.label} with {golden.probability:.3f}.",
                 f"{label} with {probabilities[label]:.3f}",

@@ -16,9 +16,10 @@ from typing import Any, Final, NoReturn
 import numpy as np
 from PIL import Image
 
-from .engine import Engine, Floats, softmax
+from .engine import Engine, softmax
 from .errors import RequestError
 from .images import ImageError, decode, sniff
+from .networks import Floats
 from .settings import Settings
 
 IMAGE_TYPES: Final = {
@@ -97,7 +98,7 @@ def read_image(body: bytes | bytearray | str, content_type: str | None) -> tuple
     return bytes(body), IMAGE_TYPES.get(kind)
 
 
-def decode_image(data: bytes, declared: str | None) -> Image.Image:
+def decode_image(data: bytes, declared: str | None, shorter: int | None = None) -> Image.Image:
     found = sniff(data)
     if declared in FORMATS and found in FORMATS and declared != found:
         raise RequestError(
@@ -106,7 +107,7 @@ def decode_image(data: bytes, declared: str | None) -> Image.Image:
             f"The Content-Type says {declared}, the bytes are {found}. Correct it, or send {ANY_IMAGE}.",
         )
     try:
-        return decode(data, formats=FORMATS)
+        return decode(data, formats=FORMATS, shorter=shorter)
     except ImageError as error:
         status = _IMAGE_ERROR_STATUS.get(error.code, HTTPStatus.BAD_REQUEST)
         raise RequestError(status, error.code, error.message) from error

@@ -23,6 +23,7 @@ class Golden:
     file: str
     label: int
     probability: float
+    tolerance: float  # of the probability, with any engine on any processor
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Manifest:
     network: Mapping[str, Any]
     preprocessing: Preprocessing
     precision: str
+    tolerance: float  # of logits, relative to the largest, between this precision and f32
     golden: Golden
 
     @classmethod
@@ -79,5 +81,6 @@ class Manifest:
             network=values["network"],
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
             precision=precision,
+            tolerance=float(values["engine"]["tolerance"]),
             golden=golden,
         )

@@ -47,7 +47,8 @@ class OpenVinoNetwork:
 
     max_batch: Final = 1
 
-    def __init__(self, model: Path, precision: str, cores: int) -> None:
+    def __init__(self, model: Path, precision: str, cores: int, *, alone: bool = True) -> None:
+        """Without `alone` a lone image has one core, too, and half the work is to be done here."""
         import openvino
 
         self.concurrency = cores
@@ -73,14 +74,15 @@ class OpenVinoNetwork:
         together = compiled(cores)
         for _ in range(cores):
             self._streams.put(together.create_infer_request())
-        self._alone = (together if cores == 1 else compiled(1)).create_infer_request()
+        self._alone = compiled(1).create_infer_request() if alone and cores > 1 else None
 
     def __call__(self, pixels: Pixels) -> Floats:
-        with self._gate.entered(alone=len(pixels) == 1) as alone:
-            if alone:
-                self._alone.infer({0: pixels}, share_inputs=True)
-                return _logits(self._alone)
-            return self._spread(pixels)
+        request = self._alone if len(pixels) == 1 else None
+        with self._gate.entered(alone=request is not None) as alone:
+            if request is None or not alone:
+                return self._spread(pixels)
+            request.infer({0: pixels}, share_inputs=True)
+            return _logits(request)
 
     def _spread(self, pixels: Pixels) -> Floats:
         """An image a stream, on as many as are free."""
@@ -93,15 +95,17 @@ class OpenVinoNetwork:
             rows[number] = _logits(request)
             return request
 
-        for number in range(len(pixels)):
-            try:
-                request = self._streams.get(block=not running)
-            except queue.Empty:
-                request = collect()
-            request.start_async({0: pixels[number : number + 1]}, share_inputs=True)
-            running.append((number, request))
-        while running:
-            self._streams.put(collect())
+        try:
+            for number in range(len(pixels)):
+                try:
+                    request = self._streams.get(block=not running)
+                except queue.Empty:
+                    request = collect()
+                running.append((number, request))
+                request.start_async({0: pixels[number : number + 1]}, share_inputs=True)
+        finally:
+            while running:
+                self._streams.put(collect())
         return np.concatenate(rows)
 
 

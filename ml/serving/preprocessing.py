@@ -29,6 +29,8 @@ class Preprocessing:
     interpolation: str  # one of INTERPOLATIONS
     mean: tuple[float, float, float]  # of channel values in [0, 1]
     std: tuple[float, float, float]
+    # JPEGs are decoded so much larger than `resize`, at least, and not larger than that needs; None: whole.
+    decode_margin: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop <= self.resize <= 4096:
@@ -43,6 +45,13 @@ class Preprocessing:
                 raise ValueError(f"{name} is {values}; three finite numbers are needed.")
         if min(self.std) <= 0:
             raise ValueError(f"std is {self.std}; three positive numbers are needed.")
+        if self.decode_margin is not None and not 1 <= self.decode_margin <= 16:
+            raise ValueError(f"decode_margin is {self.decode_margin}; None or 1 to 16 is needed.")
+
+    @property
+    def decoded_side(self) -> int | None:
+        """Pixels that the shorter side of a decoded JPEG needs; None: all that it has."""
+        return None if self.decode_margin is None else math.ceil(self.decode_margin * self.resize)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}

@@ -231,7 +231,8 @@ class Service:
         return bytes(body)
 
     def _decode(self, data: bytes, declared: str | None) -> Any:
-        return self._engine.preprocessing.pixels(handlers.decode_image(data, declared))
+        preprocessing = self._engine.preprocessing
+        return preprocessing.pixels(handlers.decode_image(data, declared, preprocessing.decoded_side))
 
 
 async def _send(exchange: Exchange, response: Response, send: Send) -> None:

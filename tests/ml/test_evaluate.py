@@ -132,5 +132,5 @@ def test_what_faster_features_cost_is_told_in_words() -> None:
     assert PrecisionCost("f32").words is None
     assert (
         PrecisionCost("int8", 0.945, 0.95).words
-        == "int8: 94.5% right with them, 95.0% with f32's, which serve"
+        == "int8: 94.5% right with them, 95.0% as the model is served"
     )

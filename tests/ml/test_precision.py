@@ -20,7 +20,7 @@ def backbone(tiny_weights: Path) -> LoadedBackbone:
 
 def processor(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(precision, "_processor", lambda: frozenset(flags))
+    monkeypatch.setattr(precision, "processor_flags", lambda: frozenset(flags))
 
 
 def photos_that_pay(backbone: LoadedBackbone) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import artifact
+from ml import artifact, precision
 from ml import train as training
 from ml.config import TrainConfig
 from ml.data import DatasetError
@@ -37,7 +37,14 @@ def same_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(make_photos: MakePhotos, tiny_weights: Path) -> TrainConfig:
-    return TrainConfig(data=str(make_photos()), backbone=TINY, weights=str(tiny_weights), epochs=20)
+    """Served in f32, which is neither quantized nor measured with a stopwatch."""
+    return TrainConfig(
+        data=str(make_photos()),
+        backbone=TINY,
+        weights=str(tiny_weights),
+        epochs=20,
+        serving_precision="f32",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +148,27 @@ def test_the_same_seed_gives_the_same_archive_also_in_another_process_and_from_p
         check=True,
     )
     assert done.stdout.strip() == first.sha256
+
+
+def test_a_measured_choice_is_kept_so_that_the_same_run_makes_the_same_archive(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    measuring = dataclasses.replace(config, serving_precision="auto")
+    first = go(measuring, tmp_path)
+    assert go(measuring, tmp_path).sha256 == first.sha256
+    engine = first.manifest["engine"]
+    assert {each["precision"] for each in engine["candidates"]} == {"f32", "bf16", "int8"}
+    assert [each["why"] for each in engine["candidates"] if each["precision"] == engine["precision"]]
+
+
+def test_a_precision_that_the_machine_cannot_serve_stops_a_run_at_once(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "processor_flags", frozenset)
+    with pytest.raises(KennelError) as caught:
+        go(dataclasses.replace(config, serving_precision="bf16"), tmp_path)
+    assert caught.value.rule == "serving_precision=bf16 needs a machine that can make and measure it"
+    assert caught.value.received == "the processor has no instructions for bf16"
 
 
 def test_the_replaced_head_trains_and_packs_too(config: TrainConfig, tmp_path: Path) -> None:

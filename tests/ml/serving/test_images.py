@@ -205,6 +205,43 @@ def test_a_side_of_more_pixels_than_a_jpeg_can_have_is_refused() -> None:
     refused(data, "too_many_pixels", r"65536 x 1 pixels; at most 65,535 a side are allowed\.")
 
 
+@pytest.mark.parametrize(
+    ("shorter", "size"),
+    [
+        (None, (900, 700)),
+        (700, (900, 700)),
+        (351, (900, 700)),
+        (350, (450, 350)),
+        (175, (225, 175)),
+        (1, (113, 88)),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_is_decoded_at_the_smallest_scale_that_leaves_enough(
+    shorter: int | None, size: tuple[int, int], options: dict[str, object]
+) -> None:
+    source = photo((900, 700))
+    found = decode(encode(source, "JPEG", **options), shorter=shorter)
+    assert found.size == size
+    assert distance(found, source.resize(size, Image.Resampling.BOX)) < 3
+
+
+def test_the_orientation_of_a_jpeg_decoded_small_is_undone() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode(encode(photo((900, 700)), "JPEG", exif=exif), shorter=100).size == (175, 225)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_only_jpegs_are_decoded_small(kind: str) -> None:
+    assert decode(encode(photo((900, 700)), kind), shorter=10).size == (900, 700)
+
+
+def test_the_limit_is_of_the_pixels_in_the_file_however_small_it_would_be_decoded() -> None:
+    data = encode(photo((900, 700)), "JPEG")
+    refused(data, "too_many_pixels", "900 x 700 pixels", max_pixels=900 * 700 - 1, shorter=10)
+
+
 def test_exactly_the_limit_of_pixels_is_allowed() -> None:
     assert decode(encode(photo()), max_pixels=90 * 70).size == (90, 70)
 

@@ -55,6 +55,20 @@ def test_of_a_long_strip_the_middle_is_seen() -> None:
     )
 
 
+def test_the_pixels_that_the_engine_takes_are_those_that_are_normalized() -> None:
+    pixels = PREPROCESSING.pixels(photo())
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (56, 56, 3))
+    normalized = (pixels.astype(np.float32) / 255 - np.array(MEAN)) / np.array(STD)
+    np.testing.assert_allclose(
+        PREPROCESSING.apply(photo()), normalized.transpose(2, 0, 1), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_jpegs_are_decoded_larger_than_they_are_needed() -> None:
+    assert PREPROCESSING.decoded_side is None
+    assert Preprocessing(64, 56, "bicubic", MEAN, STD, decode_margin=1.51).decoded_side == 97
+
+
 def test_it_survives_json() -> None:
     assert Preprocessing.from_dict(PREPROCESSING.to_dict()) == PREPROCESSING
 
@@ -69,8 +83,9 @@ def test_it_survives_json() -> None:
         ({"mean": [0.5, 0.5]}, "mean is .*; three finite numbers are needed"),
         ({"std": [0.5, 0.5, float("nan")]}, "std is .*; three finite numbers are needed"),
         ({"std": [0.5, 0.5, 0]}, "std is .*; three positive numbers are needed"),
-        ({"size": 3}, "exactly resize, crop, interpolation, mean, std are needed"),
-        ({"crop": "56"}, "exactly resize, crop, interpolation, mean, std are needed"),
+        ({"decode_margin": 0.5}, "decode_margin is 0.5; None or 1 to 16 is needed"),
+        ({"size": 3}, "exactly resize, crop, interpolation, mean, std, decode_margin are needed"),
+        ({"crop": "56"}, "exactly resize, crop, interpolation, mean, std, decode_margin are needed"),
     ],
 )
 def test_impossible_values_are_refused(change: dict[str, object], message: str) -> None:
@@ -81,5 +96,7 @@ def test_impossible_values_are_refused(change: dict[str, object], message: str) 
 def test_a_missing_value_is_refused() -> None:
     values = PREPROCESSING.to_dict()
     del values["mean"]
-    with pytest.raises(ValueError, match="exactly resize, crop, interpolation, mean, std are needed"):
+    with pytest.raises(
+        ValueError, match="exactly resize, crop, interpolation, mean, std, decode_margin are needed"
+    ):
         Preprocessing.from_dict(values)
