@@ -189,6 +189,15 @@ def _sagemaker_tags(arn: str) -> Tags:
     return tags
 
 
+def _repository_tags(sweeper: Sweeper, entry: dict[str, Any]) -> dict[str, str]:
+    found = sweeper.client("ecr").list_tags_for_resource(resourceArn=entry["repositoryArn"])["tags"]
+    return {tag["Key"]: tag["Value"] for tag in found}
+
+
+def _delete_repository(sweeper: Sweeper, name: str) -> None:
+    sweeper.client("ecr").delete_repository(repositoryName=name, force=True)  # with the images in it
+
+
 def _function_tags(sweeper: Sweeper, entry: dict[str, Any]) -> dict[str, str]:
     found: dict[str, str] = sweeper.client("lambda").list_tags(Resource=entry["FunctionArn"])["Tags"]
     return found
@@ -354,6 +363,10 @@ KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let 
         _call(
             "sagemaker", "delete_notebook_instance_lifecycle_config", "NotebookInstanceLifecycleConfigName"
         ),
+    ),
+    "image repository": (
+        _named("ecr", "describe_repositories", "repositories", "repositoryName", _repository_tags),
+        _delete_repository,
     ),
     "function": (
         _named("lambda", "list_functions", "Functions", "FunctionName", _function_tags),

@@ -60,3 +60,10 @@ module "iam" {
     on_failure_arn = try(var.lambda.asynchronous.on_failure_arn, null)
   }
 }
+
+module "registry" {
+  source = "./modules/registry"
+
+  prefix = local.prefix
+  images = var.image_repositories
+}

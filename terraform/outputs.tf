@@ -158,3 +158,8 @@ output "log_groups" {
     training_instance = try(module.training_instance[0].log_group.name, null)
   } : writer => name if name != null }
 }
+
+output "image_repositories" {
+  description = "Addresses of the stage's ECR repositories, by what their images are for."
+  value       = module.registry.repositories
+}

@@ -428,3 +428,10 @@ variable "observability" {
   default  = {}
   nullable = false
 }
+
+variable "image_repositories" {
+  description = "What there is an ECR repository of our own for: serving, training. ./inv image --push fills them."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}

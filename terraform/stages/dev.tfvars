@@ -1,9 +1,11 @@
 # A real account, to try things in: cheap, and quick to change.
 stage = "dev"
 
+image_repositories = ["serving", "training"]
+
 endpoint = {
-  # Needed with the first model: docs/aws.md shows how to build it.
-  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-serving:1"
+  # Needed with the first model: ./inv image --stage dev --push builds it, and prints this line.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-dev-serving@sha256:…"
 
   instance_type = "ml.m5.large"
 
@@ -15,8 +17,8 @@ endpoint = {
 }
 
 training = {
-  # For jobs on SageMaker; docs/aws.md shows how to build it.
-  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-training:1"
+  # For jobs on SageMaker: ./inv image --stage dev --for training --push builds it.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-dev-training@sha256:…"
 }
 
 autoscaling = {

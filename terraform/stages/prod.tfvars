@@ -1,9 +1,11 @@
 # What people rely on.
 stage = "prod"
 
+image_repositories = ["serving", "training"]
+
 endpoint = {
-  # Needed with the first model: docs/aws.md shows how to build it.
-  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-serving:1"
+  # Needed with the first model: ./inv image --stage prod --push builds it, and prints this line.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-prod-serving@sha256:…"
 
   instance_type      = "ml.m5.large"
   instance_count     = 2 # in two zones
@@ -19,8 +21,8 @@ endpoint = {
 }
 
 training = {
-  # For jobs on SageMaker; docs/aws.md shows how to build it.
-  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-training:1"
+  # For jobs on SageMaker: ./inv image --stage prod --for training --push builds it.
+  # image = "<account>.dkr.ecr.<region>.amazonaws.com/kennel-prod-training@sha256:…"
 }
 
 autoscaling = {
