@@ -109,6 +109,10 @@ class Pipeline:
         )
         return self.outstanding * pace
 
+    def work_seconds(self) -> float:
+        """How long its own work would take."""
+        return sum(self._stage_seconds)
+
     def stuck_seconds(self) -> float:
         """How long the oldest piece of work has been going on."""
         return time.monotonic() - min(list(self._busy_since.values()), default=time.monotonic())

@@ -98,12 +98,11 @@ class Service:
         finally:
             self._in_flight -= invocation
         seconds = time.monotonic() - exchange.began
-        if response.status != CLIENT_CLOSED_REQUEST:
-            await _send(exchange, response, send)
         if invocation:
             self._metrics.answered(response.status, exchange.error, seconds)
-        # SageMaker pings every few seconds.
-        elif response.status == HTTPStatus.OK:
+        if response.status != CLIENT_CLOSED_REQUEST:
+            await _send(exchange, response, send)
+        if not invocation and response.status == HTTPStatus.OK:  # SageMaker pings every few seconds
             return
         logs.request(
             request_id=exchange.id,
@@ -188,6 +187,7 @@ class Service:
     def _admit(self, seconds: float) -> None:
         """Raises RequestError where an answer within `seconds` is not to be expected."""
         wait = self.pipeline.wait_seconds()
+        wait += self.pipeline.work_seconds() if wait else 0  # who comes alone is let in, whatever it may take
         if self.pipeline.waiting >= self.settings.max_queue or self._held > MAX_HELD or wait > seconds > 0:
             raise _busy(wait)
         if seconds <= 0:
