@@ -12,6 +12,7 @@ from botocore.config import Config
 
 from localcloud import control
 from localcloud.control import CloudInfo
+from tests.localcloud.endpoints import put_model
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,25 @@ def cloud(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     state_dir = tmp_path_factory.mktemp("cloud")
     yield control.start(state_dir, images=images, lifetime=1200)
     control.stop(state_dir)
+
+
+@pytest.fixture(scope="session")
+def fast_cloud(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    """One whose minute of scaling and alarms lasts a second, with six instances for endpoints."""
+    state_dir = tmp_path_factory.mktemp("fast")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCALCLOUD_SCALING_SPEED", "60")
+        patch.setenv("LOCALCLOUD_ENDPOINT_INSTANCES", "6")
+        info = control.start(state_dir, images=images, lifetime=1200)
+    yield info
+    control.stop(state_dir)
+
+
+@pytest.fixture(scope="session")
+def fast(fast_cloud: CloudInfo, connect: Callable[[CloudInfo], Callable[[str], Any]]) -> Callable[[str], Any]:
+    client = connect(fast_cloud)
+    put_model(client("s3"))
+    return client
 
 
 @pytest.fixture(scope="session")

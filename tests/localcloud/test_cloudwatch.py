@@ -2,29 +2,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud import control
-from localcloud.control import CloudInfo
 
-SPEED = 60.0  # a minute of alarms lasts a second
-
-
-@pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    state_dir = tmp_path_factory.mktemp("fast")
-    yield control.start(state_dir, lifetime=600, scaling_speed=SPEED)
-    control.stop(state_dir)
-
-
-@pytest.fixture(scope="module")
-def watch(fast: CloudInfo, connect: Callable[[CloudInfo], Callable[[str], Any]]) -> Any:
-    return connect(fast)("cloudwatch")
+@pytest.fixture
+def watch(fast: Callable[[str], Any]) -> Any:
+    """Where a minute of alarms lasts a second."""
+    return fast("cloudwatch")
 
 
 @pytest.fixture

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud import control
-from localcloud.control import CloudInfo
 from localcloud.process_identity import start_mark
-from tests.localcloud.endpoints import Deployer, Load, put_model
+from tests.localcloud.endpoints import Deployer, Load
 
 SPEED = 60.0
 Client = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def fast(
-    images: Path, tmp_path_factory: pytest.TempPathFactory, connect: Callable[[CloudInfo], Client]
-) -> Iterator[Client]:
-    state_dir = tmp_path_factory.mktemp("fast")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCALCLOUD_SCALING_SPEED", str(SPEED))
-        patch.setenv("LOCALCLOUD_ENDPOINT_INSTANCES", "4")
-        client = connect(control.start(state_dir, images=images, lifetime=600))
-    put_model(client("s3"))
-    yield client
-    control.stop(state_dir)
 
 
 @pytest.fixture
@@ -155,10 +138,10 @@ def test_a_change_of_the_limits_scales_at_once(scaled: Scaled) -> None:
 
 
 def test_instances_that_there_are_not_fail_the_activity(scaled: Scaled) -> None:
-    scaled.register(5, 6)  # of 4
+    scaled.register(7, 8)  # of 6
     failed = scaled.until(lambda one: one["StatusCode"] == "Failed")
     assert failed["StatusMessage"].startswith(
-        "Failed to set desired instance count to 5. Reason: Unable to provision requested ML compute capacity due "
+        "Failed to set desired instance count to 7. Reason: Unable to provision requested ML compute capacity due "
         "to InsufficientInstanceCapacity error."
     )
     scaled.register(1, 4)
@@ -169,7 +152,7 @@ def test_instances_that_there_are_not_fail_the_activity(scaled: Scaled) -> None:
 
 def test_an_update_for_which_there_are_no_instances_rolls_back(scaled: Scaled) -> None:
     before = scaled.deployer.describe(scaled.endpoint)["EndpointConfigName"]
-    config = scaled.deployer.config(scaled.deployer.model(), 4)
+    config = scaled.deployer.config(scaled.deployer.model(), 6)
     scaled.deployer.sagemaker.update_endpoint(EndpointName=scaled.endpoint, EndpointConfigName=config)
     state = scaled.deployer.settled(scaled.endpoint)
     assert (state["EndpointStatus"], state["EndpointConfigName"]) == ("InService", before)

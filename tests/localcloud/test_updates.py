@@ -9,31 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from moto.sagemaker.exceptions import ValidationError
 
-from localcloud import control
-from localcloud.control import CloudInfo
 from localcloud.sagemaker.rollout import Rollout, RolloutError
-from tests.localcloud.endpoints import Deployer, Load, put_model
+from tests.localcloud.endpoints import Deployer, Load
 
 Client = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def fast(
-    images: Path, tmp_path_factory: pytest.TempPathFactory, connect: Callable[[CloudInfo], Client]
-) -> Iterator[Client]:
-    """A cloud whose minute of alarms lasts a second."""
-    state_dir = tmp_path_factory.mktemp("updates")
-    client = connect(control.start(state_dir, images=images, lifetime=600, scaling_speed=60))
-    put_model(client("s3"))
-    yield client
-    control.stop(state_dir)
 
 
 @pytest.fixture
