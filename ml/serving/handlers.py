@@ -20,6 +20,7 @@ from .engine import Engine, softmax
 from .errors import RequestError
 from .images import ImageError, decode, sniff
 from .networks import Floats
+from .preprocessing import Preprocessing
 from .settings import Settings
 
 IMAGE_TYPES: Final = {
@@ -58,13 +59,19 @@ class Answer:
     errors: bool = False  # what is wrong with a request is an answer to it, too
 
 
+_preprocessing: list[Preprocessing] = []  # of the model that was loaded last: input_fn is not given it
+
+
 def model_fn(model_dir: str) -> Engine:
-    return Engine.load(model_dir, settings().engine)
+    engine = Engine.load(model_dir, settings().engine)
+    _preprocessing[:] = [engine.preprocessing]
+    return engine
 
 
 def input_fn(request_body: bytes | bytearray | str, content_type: str | None) -> Image.Image:
     """Raises RequestError."""
-    return decode_image(*read_image(request_body, content_type))
+    shorter = _preprocessing[0].decoded_side if _preprocessing else None
+    return decode_image(*read_image(request_body, content_type), shorter)
 
 
 def predict_fn(data: Image.Image, model: Engine) -> Prediction:

@@ -20,6 +20,42 @@ from ml.report.charts import Series, confusion_chart, line_chart, reliability_ch
 HOSTILE = "<script>alert(1)</script>\"'&amp;"
 
 
+ENGINE = {
+    "precision": "bf16",
+    "photos": 200,
+    "processor": "A Processor <9>",
+    "candidates": [
+        {
+            "precision": "f32",
+            "why": "slower than bf16",
+            "top1": 0.96,
+            "agreement": 1.0,
+            "photos_per_core_second": 50,
+        },
+        {
+            "precision": "bf16",
+            "why": "the fastest",
+            "top1": 0.955,
+            "agreement": 0.995,
+            "photos_per_core_second": 120,
+        },
+        {
+            "precision": "int8",
+            "why": "cannot",
+            "top1": None,
+            "agreement": None,
+            "photos_per_core_second": None,
+        },
+    ],
+    "decoding": {
+        "tried": [
+            {"margin": 1.0, "photos": 64, "enlarged": False, "same": 63},
+            {"margin": 2.0, "photos": 24, "enlarged": True, "same": 24},
+        ]
+    },
+}
+
+
 def png(colour: str = "red", size: tuple[int, int] = (900, 600)) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, "PNG")
@@ -51,6 +87,8 @@ def run(number: int = 3, **changes: object) -> ReportInput:
         config={"model": {"head": {"kind": "linear"}}, "seed": 1, "weights": None},
         versions={"python": "3.11"},
         notes=["No test split was there."],
+        engine=ENGINE,
+        decode_margin=2.0,
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -93,6 +131,28 @@ def test_a_report_tells_what_a_run_was_like() -> None:
         "91.0%",
     ):
         assert words in page.text
+
+
+def test_a_report_tells_what_serves_and_why() -> None:
+    text = " ".join(" ".join(Page(render(run())).words).split())
+    assert "The model serves in bf16 ; the metrics above are of what serves." in text
+    assert "200 validation photos, with a processor that calls itself A Processor <9>" in text
+    assert (
+        "f32 96.0% 100.0% 50 slower than bf16 bf16 serves 95.5% 99.5% 120 the fastest int8 – – – cannot"
+        in text
+    )
+    assert "with at least 2 times the pixels" in text
+    assert "63 of 64 validation photos get the same answer" in text
+    assert "24 of 24 enlarged validation photos" in text
+
+
+def test_where_a_precision_was_asked_for_no_speed_is_told() -> None:
+    asked = ENGINE | {
+        "candidates": [{**each, "photos_per_core_second": None} for each in ENGINE["candidates"]]
+    }
+    text = " ".join(" ".join(Page(render(run(engine=asked, decode_margin=None))).words).split())
+    assert "This precision was asked for." in text
+    assert "JPEGs are decoded whole." in text
 
 
 @pytest.mark.parametrize("classes", [2, 3, 20, 133])

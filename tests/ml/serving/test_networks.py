@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.serving.networks import OpenVinoNetwork, Pixels, _Gate
+
+SOON = 10  # seconds
+
+
+@pytest.fixture
+def pixels() -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), np.uint8)
+
+
+def test_one_is_alone_several_are_together_and_never_both() -> None:
+    gate = _Gate()
+    inside = threading.Barrier(2)
+    came: list[bool] = []
+
+    def come() -> None:
+        with gate.entered(alone=True) as alone:
+            came.append(alone)
+            inside.wait(SOON)  # both are in at once
+
+    with gate.entered(alone=True) as alone:
+        assert alone
+        waiting = [threading.Thread(target=come) for _ in range(2)]
+        for thread in waiting:
+            thread.start()
+        assert came == []
+    for thread in waiting:
+        thread.join(SOON)
+    assert came == [False, False]
+    with gate.entered(alone=True) as alone:
+        assert alone
+
+
+def test_who_brings_several_is_not_alone() -> None:
+    gate = _Gate()
+    with gate.entered(alone=False) as first, gate.entered(alone=True) as second:
+        assert (first, second) == (False, False)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_images_come_back_in_their_order_whoever_else_asks(
+    model_dir: Path, pixels: Pixels, cores: int
+) -> None:
+    network = OpenVinoNetwork(model_dir / "model.xml", "f32", cores)
+    assert (network.concurrency, network.max_batch) == (cores, 1)
+    expected = np.concatenate([network(each[None]) for each in pixels])
+    np.testing.assert_allclose(network(pixels), expected, rtol=1e-4, atol=1e-5)
+    with ThreadPoolExecutor(6) as pool:
+        for answer in pool.map(network, [pixels] * 6):
+            np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_call_that_fails_takes_nothing_from_the_next(model_dir: Path, pixels: Pixels) -> None:
+    network = OpenVinoNetwork(model_dir / "model.xml", "f32", 2)
+    expected = network(pixels)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            network(np.zeros((2, 5, 5, 3), np.uint8))
+    np.testing.assert_array_equal(network(pixels), expected)
