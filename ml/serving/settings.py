@@ -29,7 +29,7 @@ class Settings:
     max_queue: int = 256  # requests that may wait for the model
     deadline_seconds: int = 10  # for an answer; who would wait longer is refused at once
     workers: int | None = None  # processes; None: one for each eight processors
-    hang_seconds: int = 30  # without a sign of life, or on one image: the worker is replaced
+    hang_seconds: int = 30  # without a sign of life: the worker is replaced
 
     @property
     def model_dir(self) -> Path:

@@ -87,9 +87,6 @@ class _Server(uvicorn.Server):
     async def _beat(self) -> None:
         """Called once a second, and for the first time when connections are taken."""
         service = self._service
-        if not self._ready:
-            self._ready = True
-            logs.event("ready", worker=self._place.number, pid=os.getpid(), **self._about)
         service.tell()
         # A thread that is stuck in a library is as bad as a loop that is.
         if service.pipeline.stuck_seconds() > service.settings.hang_seconds:
@@ -100,6 +97,9 @@ class _Server(uvicorn.Server):
             pass
         except OSError:  # it is gone, on a system that does not kill its children
             os._exit(1)
+        if not self._ready:
+            self._ready = True
+            logs.event("ready", worker=self._place.number, pid=os.getpid(), **self._about)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.draining = True
