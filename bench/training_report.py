@@ -14,7 +14,7 @@ from ml.report import svg
 
 PAGE, PICTURE = "benchmarks.md", "bench-training.svg"
 BEGIN, END = "<!-- training: written by bench/training.py -->", "<!-- training ends -->"
-_STYLE = """
+STYLE = """
 svg { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
 .axis { fill: #566072; } .heading { fill: #1b2330; font-weight: 600; } .value { fill: #1b2330; }
 .bar { fill: #2458c5; } .bar.quiet { fill: #8a94a6; } .base { stroke: #8a94a6; fill: none; }
@@ -83,7 +83,7 @@ def picture(result: Mapping[str, Any]) -> Markup:
     ours = result["kennel"]
     sides = [(each["name"], each["rate"], each["tuning_seconds"]) for each in result["baselines"]]
     sides.append(("Kennel", ours["rate"], ours["tuning_seconds"]))
-    parts = [Markup("<style>{}</style>").format(Markup(_STYLE))]  # noqa: S704 - our own text
+    parts = [Markup("<style>{}</style>").format(Markup(STYLE))]  # noqa: S704 - our own text
     fastest = max(rate for _, rate, _ in sides)
     parts += _bars(
         18,

@@ -48,8 +48,7 @@ class Capacity:
 
     @property
     def criterion(self) -> str:
-        within = f"99 of 100 answers within {self.criterion_ms:g} ms of when they were due"
-        return f"{within}, at most {FAILURES:.0%} failures"
+        return f"99% answered within {self.criterion_ms:g} ms of when due, {FAILURES:.0%} failures at most"
 
     def lines(self) -> Iterator[str]:
         """For a terminal."""
