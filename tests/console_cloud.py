@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -175,7 +176,7 @@ def metric_data(params: dict[str, Any]) -> dict[str, Any]:
                 "Id": query["Id"],
                 "Label": query["Id"],
                 "Timestamps": [datetime.fromtimestamp(at, UTC) for at in moments],
-                "Values": [height * (0.4 + 0.6 * index / 25 + 0.1 * (index % 3)) for index in range(len(moments))],
+                "Values": [height * (0.45 + 0.55 * math.sin(index / 8) ** 2) for index in range(len(moments))],
                 "StatusCode": "Complete",
             }
         )  # fmt: skip

@@ -9,12 +9,20 @@ const nothing = (name, text) => panel(name).replaceChildren(hint(text));
 
 export const known = { endpoint: null, scaling: null, traffic: null, function: null };
 
+const TITLES = {
+  traffic: {
+    invocations: "Requests a minute", instances: "Instances", latency: "Model latency",
+    per_instance: "Per instance and minute", concurrent: "Requests at once", errors: "Errors a minute",
+  },
+  "function-charts": { calls: "Calls a minute", function_concurrent: "Calls at once", function_errors: "Failed a minute" },
+};
 const charts = {};
-function chart(name, title, home) {
-  charts[name] ??= new Chart(title);
-  if (charts[name].element.parentElement !== panel(home)) {
-    panel(home).querySelector(".wait")?.remove();
-    panel(home).append(charts[name].element);
+
+/** All charts of a panel are there as soon as one is, each in its place. */
+function chart(name, home) {
+  if (!charts[name]) {
+    for (const [each, title] of Object.entries(TITLES[home])) charts[each] = new Chart(title);
+    panel(home).replaceChildren(...Object.keys(TITLES[home]).map((each) => charts[each].element));
   }
   return charts[name];
 }
@@ -115,7 +123,7 @@ const spoken = (code) => ({
 
 export function alarms(found) {
   if (!found.length) return nothing("alarms", "None in this stage.");
-  panel("alarms").replaceChildren(h("ul", { class: "alarms" }, found.map((each) => h("li", { title: each.reason },
+  panel("alarms").replaceChildren(h("ul", { class: "alarms", tabindex: 0, "aria-labelledby": "alarms-title" }, found.map((each) => h("li", { title: each.reason },
     h("span", { class: "about" }, h("span", {}, each.label), h("span", { class: "muted" }, each.rule, each.since ? [" · since ", time(each.since)] : "")), badge(each.state)))));
 }
 
@@ -127,21 +135,21 @@ export function traffic(found) {
   const { series } = found;
   if (!("invocations" in series)) {
     nothing("traffic", "No endpoint, no traffic.");
-    for (const name of ["invocations", "instances", "latency", "per_instance", "concurrent", "errors"]) delete charts[name];
+    for (const name of Object.keys(TITLES.traffic)) delete charts[name];
   } else {
     const policy = known.scaling?.policies?.find((each) => /InvocationsPerInstance/.test(each.metric ?? ""));
     const concurrency = known.scaling?.policies?.find((each) => /ConcurrentRequests/.test(each.metric ?? ""));
-    sums("invocations", "Requests a minute", "traffic", [["invocations", "requests", "first", true]]);
+    sums("invocations", "traffic", [["invocations", "requests", "first", true]]);
     counts();
     const percentiles = series.latency_p99?.length;
-    values("latency", "Model latency", "traffic", percentiles
+    values("latency", "traffic", percentiles
       ? [["latency_p99", "p99", "second"], ["latency_p50", "p50", "first"]]
       : [["latency_mean", "mean", "first"]], " ms");
-    sums("per_instance", "Requests a minute an instance", "traffic", [["per_instance", "an instance", "first", true]],
+    sums("per_instance", "traffic", [["per_instance", "an instance", "first", true]],
       policy ? [{ value: policy.target, name: `target ${number(policy.target)}` }] : []);
-    values("concurrent", "Requests at once", "traffic", [["concurrent", "most at once", "first"]], "",
+    values("concurrent", "traffic", [["concurrent", "most at once", "first"]], "",
       concurrency ? [{ value: concurrency.target, name: `target ${number(concurrency.target)}` }] : []);
-    sums("errors", "Errors a minute", "traffic", [["errors_5xx", "5xx", "bad"], ["errors_4xx", "4xx", "second"]]);
+    sums("errors", "traffic", [["errors_5xx", "5xx", "bad"], ["errors_4xx", "4xx", "second"]]);
   }
   functionCharts();
 }
@@ -152,19 +160,19 @@ function span() {
 }
 
 /** Counts: where AWS has no point there was nothing. The period under way is told, not drawn: it would look like a fall. */
-function sums(name, title, home, wanted, limits = []) {
+function sums(name, home, wanted, limits = []) {
   const { series } = known.traffic, { start, end, period } = span();
   const drawn = wanted.map(([id, called, kind, area]) => ({ name: called, kind, area, points: filled(series[id] ?? [], start, end, period) }));
   const [first] = wanted, running = (series[first[0]] ?? []).filter(([at]) => at >= end).reduce((total, [, value]) => total + value, 0);
   const latest = drawn.map((each) => `${drawn.length > 1 ? `${each.name} ` : ""}${number(each.points.at(-1)?.[1])}`).join(" · ");
-  chart(name, title, home).show({ series: drawn, limits, start, end: end - period, reading: running ? `${latest} (${number(running)} in this one)` : latest });
+  chart(name, home).show({ series: drawn, limits, start, end: end - period, reading: running ? `${latest}, then ${number(running)} so far` : latest });
 }
 
-function values(name, title, home, wanted, unit, limits = []) {
+function values(name, home, wanted, unit, limits = []) {
   const { series } = known.traffic, { start, end, period } = span();
   const drawn = wanted.map(([id, called, kind]) => ({ name: called, kind, points: series[id] ?? [] })).filter((each) => each.points.length);
   const latest = drawn.map((each) => `${drawn.length > 1 ? `${each.name} ` : ""}${number(each.points.at(-1)[1])}${unit}`).join(" · ");
-  chart(name, title, home).show({ series: drawn, limits, unit, start, end: Math.max(end, drawn[0]?.points.at(-1)[0] ?? end), gap: 2.5 * period, reading: latest });
+  chart(name, home).show({ series: drawn, limits, unit, start, end: Math.max(end, drawn[0]?.points.at(-1)[0] ?? end), gap: 2.5 * period, reading: latest });
 }
 
 /** Instances over time: as seen since the page was opened, before that as the activities tell. */
@@ -184,7 +192,7 @@ function counts() {
     return kept.length ? [...kept, [end, kept.at(-1)[1]]] : [];
   };
   const scale = known.scaling, now = sum(known.endpoint.variants, "current");
-  chart("instances", "Instances", "traffic").show({
+  chart("instances", "traffic").show({
     series: [{ name: "wanted", kind: "second", step: true, points: cut(wanted) }, { name: "in service", kind: "first", step: true, area: true, points: cut(current) }],
     limits: scale ? [{ value: scale.max, name: `most ${scale.max}` }, { value: scale.min, name: `least ${scale.min}` }] : [],
     start, end, whole: true, reading: `${now}`,
@@ -212,10 +220,10 @@ export function lambda(found) {
 function functionCharts() {
   if (!known.traffic || !("calls" in known.traffic.series)) return;
   const reserved = known.function?.reserved;
-  sums("calls", "Calls a minute", "function-charts", [["calls", "calls", "first", true]]);
-  values("function_concurrent", "Calls at once", "function-charts", [["function_concurrent", "most at once", "first"]], "",
+  sums("calls", "function-charts", [["calls", "calls", "first", true]]);
+  values("function_concurrent", "function-charts", [["function_concurrent", "most at once", "first"]], "",
     reserved ? [{ value: reserved, name: `reserved ${reserved}`, far: true }] : []);
-  sums("function_errors", "Errors and throttles a minute", "function-charts", [["function_errors", "errors", "bad"], ["throttles", "throttles", "second"]]);
+  sums("function_errors", "function-charts", [["function_errors", "errors", "bad"], ["throttles", "throttles", "second"]]);
 }
 
 // -- jobs and runs -------------------------------------------------------------------------------

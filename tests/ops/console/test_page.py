@@ -16,6 +16,8 @@ from tests.console_cloud import FakeCloud, Refused, activity, says_no, triggered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:playwright.*")
 
+expect.set_options(timeout=60_000)  # milliseconds: a loaded machine
+
 Open = Callable[..., Page]
 
 
@@ -37,7 +39,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Open]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.clock.install()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
