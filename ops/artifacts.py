@@ -92,7 +92,7 @@ def deployed(outputs: dict[str, Any]) -> Model | None:
 
 def earlier(outputs: dict[str, Any]) -> list[Model]:
     """Return the models before it whose archives are in the bucket, the latest first."""
-    return [_told(model) for model in outputs.get("earlier_models") or []]
+    return [_told(model) for model in (outputs.get("model") or {}).get("earlier") or []]
 
 
 def retained(model: Model | None, outputs: dict[str, Any]) -> list[Model]:

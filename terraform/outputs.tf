@@ -66,21 +66,17 @@ output "training_image" {
   value       = var.training.image
 }
 
-# The two below are looked up by the endpoint's name, so that an update that fails leaves them as they were: Terraform writes
-# outputs that depend on nothing that failed, whatever their depends_on says.
-
+# With the configuration's name, which is not known before: Terraform writes outputs that it knows already even when what they
+# depend on fails, and would name a model whose update was rolled back.
 output "model" {
-  description = "The model that the endpoint serves: name, sha256 and metrics; null without one."
-  value = one([for name in module.endpoint[*].name :
-    { name = var.model.name, sha256 = var.model.sha256, metrics = var.model.metrics } if name != null
-  ])
-}
-
-output "earlier_models" {
-  description = "The models to go back to, the latest first: name, sha256 and metrics."
-  value = flatten([for name in module.endpoint[*].name :
-    [for model in var.retained_models : { name = model.name, sha256 = model.sha256, metrics = model.metrics }] if name != null
-  ])
+  description = "The model that the endpoint serves: name, sha256, metrics, config_name, and the earlier ones to go back to, the latest first; null without one."
+  value = one([for config_name in module.endpoint[*].config_name : {
+    name        = var.model.name
+    sha256      = var.model.sha256
+    metrics     = var.model.metrics
+    config_name = config_name
+    earlier     = [for model in var.retained_models : { name = model.name, sha256 = model.sha256, metrics = model.metrics }]
+  }])
 }
 
 output "model_archives" {

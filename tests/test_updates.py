@@ -23,7 +23,7 @@ from ops.paths import ROOT
 from tests.ml.serving.samples import encode, photo
 from tests.updates_driver import UPDATES
 
-pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform]
+pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform, pytest.mark.timeout(3000)]
 
 DEADLINE = 300  # seconds a step may take on a loaded machine
 CLIENTS = 3  # each with a request under way all the time: more than the instances can take at once
@@ -133,6 +133,7 @@ def test_updates_and_a_failure_under_load_drop_no_request_and_no_instance(copy: 
             driver.stdin.write("go on\n")
             driver.stdin.flush()
             for line in driver.stdout:
+                print(line)  # what went on, where the test fails
                 steps.append(json.loads(line) | {"answered": load.answered})
 
     *updates, failure, back, plan = steps

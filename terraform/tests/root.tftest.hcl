@@ -57,7 +57,7 @@ run "has_an_endpoint_with_a_model_whose_file_need_not_be_there_to_plan" {
   }
 
   assert {
-    condition     = output.model == { name = "dogs", sha256 = "0000000000000000000000000000000000000000000000000000000000000000", metrics = tomap({ accuracy = 0.94 }) }
+    condition     = output.model.name == "dogs" && output.model.sha256 == "0000000000000000000000000000000000000000000000000000000000000000" && output.model.metrics.accuracy == 0.94
     error_message = "The model must be told as it was given."
   }
 
@@ -139,7 +139,7 @@ run "keeps_earlier_models_in_the_bucket" {
   }
 
   assert {
-    condition     = output.earlier_models == [{ name = "older-dogs", sha256 = "1111111111111111111111111111111111111111111111111111111111111111", metrics = tomap({ accuracy = 0.9 }) }]
+    condition     = output.model.earlier == [{ name = "older-dogs", sha256 = "1111111111111111111111111111111111111111111111111111111111111111", metrics = tomap({ accuracy = 0.9 }) }]
     error_message = "The models to go back to must be told."
   }
 

@@ -19,7 +19,7 @@ def told(model: Model) -> dict[str, Any]:
     return {"name": model.name, "sha256": model.sha256, "metrics": model.metrics}
 
 
-OUTPUTS = {"model": told(NEW), "earlier_models": [told(OLD), told(OLDER)], "artifact_bucket": "artifacts"}
+OUTPUTS = {"model": told(NEW) | {"earlier": [told(OLD), told(OLDER)]}, "artifact_bucket": "artifacts"}
 
 
 def test_it_goes_to_the_model_before() -> None:
@@ -47,7 +47,7 @@ def test_a_model_that_there_is_not_is_refused(to: str) -> None:
 
 def test_with_no_model_before_it_refuses_and_says_what_to_do() -> None:
     with pytest.raises(KennelError, match="is the only one that was deployed here"):
-        rollback.target(OUTPUTS | {"earlier_models": []}, NEW, None)
+        rollback.target({"model": told(NEW)}, NEW, None)
     with pytest.raises(KennelError, match="nothing is deployed"):
         rollback.target({}, None, None)
 
@@ -55,13 +55,13 @@ def test_with_no_model_before_it_refuses_and_says_what_to_do() -> None:
 def test_the_model_that_it_leaves_is_the_next_to_go_to() -> None:
     kept = artifacts.retained(OLD, OUTPUTS)
     assert kept == [NEW, OLDER]
-    after = {"model": told(OLD), "earlier_models": [told(model) for model in kept]}
+    after = {"model": told(OLD) | {"earlier": [told(model) for model in kept]}}
     assert rollback.target(after, OLD, None) == NEW
 
 
 def test_only_so_many_models_are_kept() -> None:
     many = [told(Model(f"m{n}", f"{n:064x}", {})) for n in range(9)]
-    kept = artifacts.retained(Model("next", "e" * 64, {}), OUTPUTS | {"earlier_models": many})
+    kept = artifacts.retained(Model("next", "e" * 64, {}), {"model": told(NEW) | {"earlier": many}})
     assert [model.name for model in kept] == [NEW.name, "m0", "m1"]
 
 
