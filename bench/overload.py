@@ -76,7 +76,7 @@ def serve(descriptor: int) -> None:
 def photo() -> bytes:
     noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
     file = io.BytesIO()
-    Image.fromarray(noise).resize((800, 600)).save(file, "JPEG", quality=92)
+    Image.fromarray(noise).resize((800, 600)).save(file, "JPEG", quality=85)
     return file.getvalue()
 
 

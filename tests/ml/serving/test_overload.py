@@ -8,14 +8,16 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import endpoint_client
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ml.serving import handlers
-from ml.serving.batching import Connection
+from ml.serving.batching import Connection, too_late
+from ml.serving.errors import RequestError
 from ml.serving.metrics import Metrics
-from ml.serving.server import Service
+from ml.serving.server import Service, _busy
 from ml.serving.settings import Settings
 from tests.ml.serving.samples import encode, photo
 from tests.ml.serving.test_batching import PATIENCE, StubModel, entered
@@ -198,3 +200,8 @@ def test_ping_is_503_while_the_server_drains(numbers: Metrics) -> None:
         return call.status, call.code
 
     assert run(main()) == (503, "draining")
+
+
+@pytest.mark.parametrize("error", [too_late(), _busy(0)], ids=lambda error: error.code)
+def test_the_lambda_tries_again_what_is_refused_for_want_of_time(error: RequestError) -> None:
+    assert error.status_code in endpoint_client.RETRIED_MODEL_STATUSES
