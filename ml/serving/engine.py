@@ -15,7 +15,6 @@ from .images import ImageError, decode
 from .manifest import Manifest
 from .networks import Floats, Network, OpenVinoNetwork, Pixels, TorchNetwork
 from .preprocessing import Preprocessing
-from .processors import cpu_count as cpu_count
 from .processors import processors
 from .settings import EngineKind
 
