@@ -53,7 +53,7 @@ class Assumptions:
     proportion_from: str = _parameter(
         "latest",
         "assumed",
-        "datapoint that the wanted capacity is computed from: latest, or mean of the alarm's",
+        "datapoint of capacity × datapoint / target, which gives the wanted capacity: latest, or mean of the alarm's",
         ("latest", "mean"),
     )
     cooldown_base: str = _parameter(

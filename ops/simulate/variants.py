@@ -111,8 +111,8 @@ def variants(planned: Scaling, traffic: Traffic, instance: Instance) -> list[tup
         ("as planned", planned),
         ("one-minute, 10 s", replace(base, policies=(usual,))),
         ("one-minute, 300 s", replace(base, policies=(tracking(target, MINUTE_METRIC, 300, 300),))),
-        ("10-second, 10 s", replace(base, policies=(tracking(fast, FAST_METRIC, 10, 10),))),
-        ("10-second, 300 s", replace(base, policies=(tracking(fast, FAST_METRIC, 300, 300),))),
+        ("high-res, 10 s", replace(base, policies=(tracking(fast, FAST_METRIC, 10, 10),))),
+        ("high-res, 300 s", replace(base, policies=(tracking(fast, FAST_METRIC, 300, 300),))),
         ("step, 60 s", replace(base, policies=stepping(target, 60))),
     ]
     actions = schedule(traffic, target, planned.limits)

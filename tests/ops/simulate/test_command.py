@@ -51,7 +51,7 @@ def test_the_text_fits_eighty_columns(simulate: Simulate) -> None:
     text = "\n".join(lines)
     for word in (
         "one-minute, 10 s (planned)",
-        "10-second, 300 s",
+        "high-res, 300 s",
         "step, 60 s",
         "5 always",
         "autoscaling = {",
