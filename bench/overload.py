@@ -6,7 +6,8 @@ The server is the real one, with photos to decode and a stand-in for the model t
 network does, without Python's lock. The client is a process of its own, open-loop: a request is sent when its
 time has come, whether the ones before have been answered or not. What it prints are ratios to the peak, which the
 same client measures right before, with as many requests at once as keep the server busy; and how long the first
-answer takes afterwards.
+answer takes afterwards. The server's processor time tells what refusals take from answers even where other
+programs keep the machine busy, as the throughput does not.
 """
 
 from __future__ import annotations
@@ -142,20 +143,25 @@ class Client:
 async def measure(port: int, pid: int, seconds: float) -> None:
     client = Client(port)
     await client.closed_loop(4 * cpu_count(), 3)
-    peak = await client.closed_loop(4 * cpu_count(), 10)
-    before = _resident(pid)
     client.answers.clear()
-    began = time.monotonic()
+    cpu = _cpu_seconds(pid)
+    peak = await client.closed_loop(4 * cpu_count(), 10)
+    answer_cost = (_cpu_seconds(pid) - cpu) / len(client.answers)
+    client.answers.clear()
+    began, cpu, before, highest = time.monotonic(), _cpu_seconds(pid), 0, 0
     overload = asyncio.create_task(client.open_loop(OVERLOAD * peak, seconds))
-    highest = before
     while not overload.done():
+        if before == 0 and time.monotonic() - began > seconds / 5:
+            before = _resident(pid)
         highest = max(highest, _resident(pid))
         await asyncio.sleep(0.5)
+    cpu = _cpu_seconds(pid) - cpu
     unsent = overload.result()
     took = time.monotonic() - began
     accepted = sorted(wait for status, _, wait in client.answers if status == 200)
     refused = sorted(wait for status, _, wait in client.answers if status == 503)
     assert len(accepted) + len(refused) == len(client.answers), "other answers than 200 and 503"
+    refusal_cost = max(0.0, cpu - answer_cost * len(accepted)) / max(1, len(refused)) / answer_cost
     ended = time.monotonic()
     await client.ask()
     recovered = time.monotonic() - ended
@@ -163,9 +169,11 @@ async def measure(port: int, pid: int, seconds: float) -> None:
     print(f"peak                          {peak:8.1f} requests/s")
     print(f"sent, to the peak             {len(client.answers) / took / peak:8.2f}   (unsent: {unsent})")
     print(f"answered, to the peak         {len(accepted) / took / peak:8.2f}")
+    print(f"CPU of a refusal, to an answer{refusal_cost:8.3f}")
+    print(f"CPU left for answers          {1 / (1 + (OVERLOAD - 1) * refusal_cost):8.2f}")
     print(f"latency of the accepted       {_quantiles(accepted)}")
     print(f"latency of the refused        {_quantiles(refused)}")
-    print(f"memory, to that before        {highest / before:8.2f}")
+    print(f"memory, to that after a fifth {highest / before:8.2f}")
     print(f"first answer afterwards       {recovered:8.3f} s")
     print(f"throughput afterwards         {again / peak:8.2f}")
 
@@ -175,6 +183,11 @@ def _quantiles(waits: list[float]) -> str:
         return "none"
     cuts = statistics.quantiles(waits, n=100)
     return f"p50 {cuts[49]:.3f} s, p99 {cuts[98]:.3f} s, longest {waits[-1]:.3f} s"
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:
