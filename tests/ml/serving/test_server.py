@@ -191,6 +191,32 @@ def test_no_http_garbage_stops_the_server(server: RunningServer, client: httpx.C
     assert client.get("/ping").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /",
+        b"GET /ping HTTP/1.1\r\nX: ",
+        b"POST /invocations HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Type: image/jpeg\r\n\r\n0\r\nX: ",
+    ],
+    ids=["target", "header", "trailer"],
+)
+def test_what_never_ends_is_cut_off(server: RunningServer, client: httpx.Client, start: bytes) -> None:
+    with connect(server) as connection:
+        connection.sendall(start)
+        with pytest.raises(ConnectionError):  # noqa: PT012 - the kernel takes some bytes after the end
+            for _ in range(4 * LIMIT // 65536):
+                connection.sendall(b"a" * 65536)
+            pytest.fail("24 MiB were taken")
+    assert client.get("/ping").status_code == 200
+
+
+def test_more_than_one_header_may_not_add_up_to_more_either(server: RunningServer) -> None:
+    with connect(server) as connection:
+        lines = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(70))
+        connection.sendall(b"GET /ping HTTP/1.1\r\n" + lines + b"\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 400")
+
+
 def test_a_client_that_leaves_in_the_middle_does_no_harm(server: RunningServer, client: httpx.Client) -> None:
     for _ in range(20):
         with connect(server) as connection:
