@@ -104,5 +104,33 @@ def retained(model: Model | None, outputs: dict[str, Any]) -> list[Model]:
     return [one for one in known if one.sha256 != model.sha256][:KEPT]
 
 
+def refuse_unfit(model: Model, before: Model | None, *, stored: set[str], force: bool) -> None:
+    """See that the model can be deployed, and is at least as good as the deployed one.
+
+    Raises:
+        KennelError: its archive is nowhere, or it is worse.
+    """
+    manifest = model.manifest()
+    if manifest is None and model.sha256 not in stored:
+        raise KennelError(
+            "A model's archive is on this machine until it is uploaded.",
+            f"{shown(model.archive)} is missing",
+            "Train again with ./inv train, or copy the archive there.",
+        )
+    if force or manifest is None or before is None or before.sha256 == model.sha256:
+        return
+    served = before.manifest()
+    if served is None:
+        return
+    same_test = manifest["data"]["test_digest"] == served["data"]["test_digest"]
+    new, old = manifest["metrics"]["accuracy"], served["metrics"]["accuracy"]
+    if same_test and new < old:
+        raise KennelError(
+            "A model goes out when it is at least as good as the deployed one on the same test photos.",
+            f"accuracy {new:.4f}, deployed {old:.4f}",
+            "Train a better one, or deploy it all the same with --force.",
+        )
+
+
 def _told(model: dict[str, Any]) -> Model:
     return Model(model["name"], model["sha256"], model.get("metrics") or {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from ml.artifact import unpacked
@@ -28,39 +28,19 @@ from ops.artifacts import Model
 from ops.fleet import Fleet
 from ops.jobs import sagemaker
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
+from ops.planned import Planned
 from ops.progress import Progress
 from ops.rollout import Rollout
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper, purge_bucket, remove_bucket
 from ops.terraform import Terraform, TerraformError
 from ops.terraform import version as terraform_version
-from ops.update import Update
 
 ENDPOINT = "module.endpoint[0].aws_sagemaker_endpoint.this"  # address
 CONFIGURATION = "module.endpoint[0].aws_sagemaker_endpoint_configuration.this"  # address
 DATA_BUCKET = ("module.storage.aws_s3_bucket.data", "module.storage.module.data_bucket")  # addresses
 
 Say = Callable[[str], None]  # tells the person what goes on
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A saved plan and what it was made from."""
-
-    has_changes: bool
-    summary: str
-    counts: dict[str, int]  # changes by action
-    update: Update | None  # of the endpoint
-    rollout: Rollout | None  # where a command chose it
-    essence: str  # what changes, whatever the number of instances
-
-    @classmethod
-    def read(cls, record: dict[str, Any]) -> Planned:
-        """Return the plan that was stored with `asdict`."""
-        moved, rollout = record["update"], record["rollout"]
-        if moved is not None:
-            moved = Update(**moved | {"lines": tuple(moved["lines"]), "types": tuple(moved["types"])})
-        return cls(**record | {"update": moved, "rollout": Rollout(**rollout) if rollout else None})
 
 
 class Deployment:
@@ -120,7 +100,8 @@ class Deployment:
         outputs = self.terraform.outputs()
         model, deployed = artifacts.chosen(self.stage), artifacts.deployed(outputs)
         if model is not None:
-            self._check_model(model, deployed, stored=set(outputs.get("model_archives") or []), force=force)
+            stored = set(outputs.get("model_archives") or [])
+            artifacts.refuse_unfit(model, deployed, stored=stored, force=force)
         self.discard()
         running = fleet.look(self.stage, outputs.get("endpoint_name"))
         arguments = self._variables(model, outputs, running, rollout)
@@ -350,26 +331,6 @@ class Deployment:
             digest.update(f"{shown(file)}\0".encode())
             digest.update(file.read_bytes() if file.is_file() else b"absent")
         return digest.hexdigest()
-
-    def _check_model(self, model: Model, deployed: Model | None, *, stored: set[str], force: bool) -> None:
-        manifest = model.manifest()
-        if manifest is None and model.sha256 not in stored:
-            raise KennelError(
-                "A model's archive is on this machine until it is uploaded.",
-                f"{shown(model.archive)} is missing",
-                "Train again with ./inv train, or copy the archive there.",
-            )
-        before = deployed.manifest() if deployed is not None else None
-        if force or before is None or manifest is None or deployed is None or deployed.sha256 == model.sha256:
-            return
-        same_test = manifest["data"]["test_digest"] == before["data"]["test_digest"]
-        new, old = manifest["metrics"]["accuracy"], before["metrics"]["accuracy"]
-        if same_test and new < old:
-            raise KennelError(
-                "A model goes out when it is at least as good as the deployed one on the same test photos.",
-                f"accuracy {new:.4f}, deployed {old:.4f}",
-                "Train a better one, or deploy it all the same with --force.",
-            )
 
 
 def _golden(model: Model | None) -> live.Golden | None:
