@@ -162,7 +162,7 @@ def _rule(alarm: dict[str, Any]) -> str:
     periods = alarm["EvaluationPeriods"]
     points = alarm.get("DatapointsToAlarm") or periods
     sign = _SIGNS.get(alarm["ComparisonOperator"], alarm["ComparisonOperator"])
-    return f"{metric} {sign} {alarm.get('Threshold', 0):g}, {points} of {periods} × {period} s"
+    return f"{metric} {sign} {alarm.get('Threshold', 0):,.10g}, {points} of {periods} × {period} s"
 
 
 def _optional(read: Callable[[], Any]) -> Any:
