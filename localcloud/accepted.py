@@ -12,6 +12,9 @@ log = logging.getLogger(__name__)
 
 _NO_NOTEBOOK = "The notebook instance changes its state; no machine, lifecycle script or Jupyter runs."
 _WITHOUT_EXECUTION = {
+    "PutMetricAlarm with actions": (
+        "Scaling policies are carried out; nothing is published to topics, and no other action is taken."
+    ),
     "RegisterScalableTarget of other services": "Only variants of endpoints scale.",
     "RunInstances": (
         "The machine runs commands as processes here; no system boots, and user data never runs: "

@@ -14,13 +14,15 @@ from moto.cloudwatch.models import CloudWatchBackend, MetricDatumBase, cloudwatc
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from localcloud import alarms, composite, gaps, heartbeat
+from localcloud import accepted, alarms, composite, gaps, heartbeat
 from localcloud.config import Config
 from localcloud.metric_math import Expression
 from localcloud.metrics import FINE, MINUTE, Dimensions, Metrics
 from localcloud.statistics import PLAIN, StatisticSet, is_statistic
 
 gaps.forget_instances(MetricDatumBase)
+
+_ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 
 
 class Backend(CloudWatchBackend):
@@ -185,6 +187,9 @@ class CloudWatch(CloudWatchResponse):
     def put_metric_alarm(self) -> ActionResult:
         request = self._get_params()
         alarms.check(request)
+        actions = [one for kind in _ACTIONS for one in request.get(kind) or []]
+        if any(":scalingPolicy:" not in action for action in actions):
+            accepted.warn("PutMetricAlarm with actions")
         before = self._backend.alarms.get(request["AlarmName"])
         answer = super().put_metric_alarm()
         alarms.was_put(self._backend, self._backend.alarms[request["AlarmName"]], before)

@@ -20,6 +20,21 @@ def bucket_with_lifecycle(client: Callable[[str], Any]) -> None:
     )
 
 
+def alarm(client: Callable[[str], Any]) -> None:
+    client("cloudwatch").put_metric_alarm(
+        AlarmName="a",
+        Namespace="n",
+        MetricName="m",
+        ComparisonOperator="GreaterThanThreshold",
+        Threshold=0,
+        EvaluationPeriods=1,
+        Period=60,
+        Statistic="Sum",
+        AlarmActions=["arn:aws:sns:us-east-1:123456789012:topic"],
+    )
+    client("cloudwatch").delete_alarms(AlarmNames=["a"])
+
+
 def machine(client: Callable[[str], Any]) -> None:
     image = client("ec2").describe_images()["Images"][0]["ImageId"]
     made = client("ec2").run_instances(ImageId=image, MinCount=1, MaxCount=1)
@@ -47,6 +62,7 @@ def model(client: Callable[[str], Any]) -> None:
     ("operation", "call"),
     [
         ("PutBucketLifecycleConfiguration", bucket_with_lifecycle),
+        ("PutMetricAlarm with actions", alarm),
         ("RunInstances", machine),
         ("CreateNotebookInstance", notebook),
         ("CreateModel with EnableNetworkIsolation", model),

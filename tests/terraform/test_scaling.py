@@ -1,0 +1,188 @@
+"""Every kind of scaling that Terraform's provider knows, applied to an endpoint of the embedded cloud."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from localcloud import control
+from tests.localcloud.endpoints import Deployer, put_model
+
+pytestmark = [pytest.mark.cloud, pytest.mark.terraform, pytest.mark.slow, pytest.mark.long]
+
+VARIANT = """
+  service_namespace  = aws_appautoscaling_target.variant.service_namespace
+  scalable_dimension = aws_appautoscaling_target.variant.scalable_dimension
+  resource_id        = aws_appautoscaling_target.variant.resource_id
+"""
+MAIN = f"""
+terraform {{
+  required_providers {{
+    aws = {{ source = "hashicorp/aws" }}
+  }}
+}}
+
+variable "endpoint" {{}}
+
+variable "target" {{
+  default = 100
+}}
+
+resource "aws_appautoscaling_target" "variant" {{
+  service_namespace  = "sagemaker"
+  scalable_dimension = "sagemaker:variant:DesiredInstanceCount"
+  resource_id        = "endpoint/${{var.endpoint}}/variant/main"
+  min_capacity       = 1
+  max_capacity       = 2
+}}
+
+resource "aws_appautoscaling_policy" "tracking" {{
+  name        = "tracking"
+  policy_type = "TargetTrackingScaling"
+  {VARIANT}
+  target_tracking_scaling_policy_configuration {{
+    target_value      = var.target
+    scale_in_cooldown = 10
+
+    predefined_metric_specification {{
+      predefined_metric_type = "SageMakerVariantInvocationsPerInstance"
+    }}
+  }}
+}}
+
+resource "aws_appautoscaling_policy" "processors" {{
+  name        = "processors"
+  policy_type = "TargetTrackingScaling"
+  {VARIANT}
+  target_tracking_scaling_policy_configuration {{
+    target_value = 70
+
+    customized_metric_specification {{
+      namespace   = "/aws/sagemaker/Endpoints"
+      metric_name = "CPUUtilization"
+      statistic   = "Average"
+
+      dimensions {{
+        name  = "EndpointName"
+        value = var.endpoint
+      }}
+      dimensions {{
+        name  = "VariantName"
+        value = "main"
+      }}
+    }}
+  }}
+}}
+
+resource "aws_appautoscaling_policy" "steps" {{
+  name        = "steps"
+  policy_type = "StepScaling"
+  {VARIANT}
+  step_scaling_policy_configuration {{
+    adjustment_type         = "ChangeInCapacity"
+    cooldown                = 60
+    metric_aggregation_type = "Maximum"
+
+    step_adjustment {{
+      metric_interval_lower_bound = 0
+      metric_interval_upper_bound = 5
+      scaling_adjustment          = 1
+    }}
+    step_adjustment {{
+      metric_interval_lower_bound = 5
+      scaling_adjustment          = 2
+    }}
+  }}
+}}
+
+resource "aws_cloudwatch_metric_alarm" "errors" {{
+  alarm_name          = "errors"
+  namespace           = "AWS/SageMaker"
+  metric_name         = "Invocation5XXErrors"
+  dimensions          = {{ EndpointName = var.endpoint, VariantName = "main" }}
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 5
+  evaluation_periods  = 3
+  datapoints_to_alarm = 2
+  period              = 60
+  statistic           = "Sum"
+  alarm_actions       = [aws_appautoscaling_policy.steps.arn]
+}}
+
+resource "aws_cloudwatch_composite_alarm" "any" {{
+  alarm_name = "any"
+  alarm_rule = "ALARM(${{aws_cloudwatch_metric_alarm.errors.alarm_name}})"
+}}
+
+resource "aws_appautoscaling_scheduled_action" "christmas" {{
+  name     = "christmas"
+  schedule = "cron(0 8 25 12 ? *)"
+  timezone = "Europe/Berlin"
+  {VARIANT}
+  scalable_target_action {{
+    min_capacity = 2
+    max_capacity = 2
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[control.CloudInfo]:
+    images = tmp_path / "images.json"
+    server = {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}
+    images.write_text(json.dumps({"fake": server}))
+    yield control.start(tmp_path / "cloud", images=images, lifetime=600)
+    control.stop(tmp_path / "cloud")
+
+
+def test_scaling_of_every_kind_applies_settles_changes_and_goes(
+    tmp_path: Path, cloud: control.CloudInfo, initialize: Callable[[Path], dict[str, str]]
+) -> None:
+    def client(service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=cloud.endpoint_url, region_name=cloud.region,
+            aws_access_key_id="none", aws_secret_access_key="none",
+            config=Config(s3={"addressing_style": "path"}),
+        )  # fmt: skip
+
+    put_model(client("s3"))
+    endpoint = Deployer(client("sagemaker")).up()
+    directory = tmp_path / "terraform"
+    directory.mkdir()
+    (directory / "main.tf").write_text(MAIN)
+    environment = initialize(directory) | {
+        "AWS_ENDPOINT_URL": cloud.endpoint_url,
+        "AWS_DEFAULT_REGION": cloud.region,
+        "TF_VAR_endpoint": endpoint,
+    }
+
+    def terraform(*arguments: str) -> None:
+        done = subprocess.run(
+            ["terraform", *arguments, "-input=false"],
+            cwd=directory, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def alarms() -> list[str]:
+        return [one["AlarmName"] for one in client("cloudwatch").describe_alarms()["MetricAlarms"]]
+
+    terraform("apply", "-auto-approve")
+    terraform("plan", "-detailed-exitcode")
+    prefix = f"TargetTracking-endpoint/{endpoint}/variant/main-Alarm"
+    of_tracking = [name for name in alarms() if name.startswith(prefix)]
+    assert len(of_tracking) == 4
+    terraform("apply", "-auto-approve", "-var=target=70")
+    terraform("plan", "-detailed-exitcode", "-var=target=70")
+    thresholds = [one["Threshold"] for one in client("cloudwatch").describe_alarms()["MetricAlarms"]]
+    assert sorted(thresholds) == [5, 63, 63, 70, 70]
+    terraform("destroy", "-auto-approve")
+    assert alarms() == []
