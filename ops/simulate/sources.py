@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ml.errors import KennelError
+from ml.serving.settings import Settings
 from ops import files, prices, state_bucket
 from ops.deploy import Deployment
 from ops.paths import shown
@@ -17,7 +18,6 @@ from ops.terraform import version
 
 ASSUMED_CAPACITY = 20.0  # requests a second of one instance, where nobody measured or said
 DEFAULT_TYPE = "ml.m5.large"
-DEADLINE, MAX_QUEUE = 10.0, 256  # s, requests: what the server holds back at most
 
 Say = Callable[[str], None]
 
@@ -109,7 +109,8 @@ def instance_of(
     else:
         hourly = prices.hourly_usd(kind, stage.region)
         price_source = f"{stage.region}, table of {prices.table()['as_of']}"
-    waiting = min(DEADLINE, MAX_QUEUE / rate)
+    server = Settings()
+    waiting = min(float(server.deadline_seconds), server.max_queue / rate)
     return Known(
         Instance(rate, latency, waiting, hourly), kind, capacity_source, latency_source, price_source
     )
