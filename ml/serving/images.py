@@ -89,8 +89,8 @@ def decode(
 ) -> Image.Image:
     """The upright first frame in RGB; transparency on white, 16-bit grey scaled to 8 bits.
 
-    A JPEG is decoded at the smallest scale of its transform that leaves the shorter side `shorter` pixels: a photo of
-    12 million pixels in a fifth of the time and the memory.
+    A JPEG is decoded at the smallest scale of its transform that leaves the shorter side `shorter` pixels: for 512, a
+    photo of 12 million pixels is decoded and resized in a quarter of the time, in a sixteenth of the memory.
     Raises ImageError, whatever is wrong.
     """
     # catch_warnings is not thread-safe, and PIL warns about odd metadata, which is no concern of the caller.
