@@ -19,7 +19,7 @@ SERVING = ROOT / "ml" / "serving"
 LOCK = SERVING / "requirements.txt"
 PYTHON = "3.12"  # as in the Dockerfiles
 MACHINES = ("x86_64", "aarch64")
-MANYLINUX = ("2_36", "2_35", "2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17")  # bookworm has glibc 2.36
+GLIBC = (36, 35, 34, 31, 28, 27, 26, 24, 17)  # 2.36 is that of bookworm; wheels name the oldest they run on
 FALLBACK = frozenset({"torch", "torchvision", "timm", "safetensors"})  # of the PyTorch engine alone
 UNNAMED = frozenset(
     {"httptools", "uvloop"}
@@ -112,7 +112,7 @@ def _resolved(machine: str) -> list[tuple[str, str, str]]:
         command = [
             sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-input",
             "--target", folder, "--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON,
-            *(f"--platform=manylinux_{glibc}_{machine}" for glibc in MANYLINUX), f"--platform=manylinux2014_{machine}",
+            *(f"--platform=manylinux_2_{minor}_{machine}" for minor in GLIBC), f"--platform=manylinux2014_{machine}",
             "--constraint", str(constraints), "--report", str(report), *pinned(of_serving()),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
