@@ -143,7 +143,15 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    listener = _bind(settings.host, settings.port)
+    try:
+        listener = _bind(settings.host, settings.port)
+    except OSError as error:
+        print(
+            f"KENNEL_HOST and SAGEMAKER_BIND_TO_PORT name an address that is free: {settings.host}, port "
+            f"{settings.port}: {error.strerror}.",
+            file=sys.stderr,
+        )
+        return 2
     logs.event("listening", host=settings.host, port=listener.getsockname()[1])
     metrics = Path(tempfile.mkdtemp(prefix="kennel-metrics-"))
     try:
@@ -158,6 +166,10 @@ def main() -> int:
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
     return listener

@@ -127,6 +127,15 @@ def test_a_worker_that_is_killed_while_it_loads_is_tried_three_times(own_model_d
     )
 
 
+def test_a_port_that_is_taken_is_named(model_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with server_process(model_dir, SAGEMAKER_BIND_TO_PORT=str(port)) as process:
+            _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert f"name an address that is free: 127.0.0.1, port {port}: Address already in use.\n" in err
+
+
 def test_requests_that_wait_at_sigterm_are_answered_before_the_end(
     start_server: Start, model_dir: Path
 ) -> None:
