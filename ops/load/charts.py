@@ -34,7 +34,8 @@ def percentile_chart(latencies: Sequence[tuple[str, str, Latency]], *, title: st
         if _nines(mark) <= end + 1e-9:
             at, _ = frame.at(_nines(mark), 0)
             parts.append(Markup('<path class="grid" d="M{},{} v{}"/>').format(at, svg.px(frame.top), _HEIGHT))
-            parts.append(svg.text("axis", float(at), frame.top + _HEIGHT + 14, f"{mark:g}%"))
+            anchor = "end" if _nines(mark) > end - 0.1 else "middle"
+            parts.append(svg.text("axis", float(at), frame.top + _HEIGHT + 14, f"{mark:g}%", anchor=anchor))
     parts.append(_heading(frame, "of the answers came within so many milliseconds"))
     for name, style, latency in latencies:
         points = [(_nines(each), value) for each, value in latency.curve]

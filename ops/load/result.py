@@ -133,7 +133,7 @@ class Result:
             )
         shown = self.corrected or self.service
         if shown is not None and shown.few:
-            names = " and ".join(f"p{name}" for name in shown.few)
+            names = ", ".join(f"p{name}" for name in shown.few)
             notes.append(
                 f"Of {shown.count:,} answers fewer than 10 lie beyond {names}: chance makes much of "
                 f"{'it' if len(shown.few) == 1 else 'them'}."
