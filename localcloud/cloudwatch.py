@@ -65,7 +65,8 @@ class Backend(CloudWatchBackend):
         start = start // min(period, MINUTE) * min(period, MINUTE)  # as CloudWatch rounds it
         name, wanted = metric["MetricName"], dimensions(metric)
         namespace = metric["Namespace"]
-        points = Metrics.points(self.account_id, self.region_name, namespace, name, wanted, unit)
+        metric_key = (namespace, name, wanted)
+        points = Metrics.points(self.account_id, self.region_name, metric_key, unit, start, end)
         points += _of_moto(self, namespace, name, wanted)
         found: dict[float, StatisticSet] = {}
         for at, values in sorted(points, key=lambda point: point[0]):

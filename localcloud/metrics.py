@@ -124,14 +124,23 @@ class Metrics:
 
     @classmethod
     def points(
-        cls, account_id: str, region: str, namespace: str, name: str, dimensions: Dimensions, unit: str | None
+        cls,
+        account_id: str,
+        region: str,
+        metric: tuple[str, str, Dimensions],
+        unit: str | None,
+        start: float,
+        end: float,
     ) -> list[tuple[float, StatisticSet]]:
+        """From `start` on, before `end`, both in s."""
+        namespace, name, dimensions = metric
         with cls._lock:
             series = cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
             if series is None or (unit is not None and unit != series.unit):
                 return []
+            wanted = [point for point in series.points() if start <= point[0] < end]
             # Copies: values may come in while they are being looked at.
-            return [(at, copy) for at, values in series.points() if (copy := merged([values])) is not None]
+            return [(at, copy) for at, values in wanted if (copy := merged([values])) is not None]
 
     @classmethod
     def unit(cls, account_id: str, region: str, namespace: str, name: str, dimensions: Dimensions) -> str:

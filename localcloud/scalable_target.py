@@ -48,9 +48,11 @@ class EndpointFleet:
 
     def resize(self, count: int, ended: Callable[[str | None], None]) -> None:
         endpoint = self._endpoint()
+        if endpoint is None:
+            ended(f"Endpoint {self.endpoint_name} not found.")
+            return
         try:
-            if endpoint is not None:
-                endpoint.resize({self.variant_name: (count, None)}, ended)
+            endpoint.resize({self.variant_name: (count, None)}, ended)
         except ServiceException as error:  # an update came first
             ended(error.message)
 
@@ -78,9 +80,11 @@ class Copies:
 
     def resize(self, count: int, ended: Callable[[str | None], None]) -> None:
         component = self._component()
+        if component is None:
+            ended(f"Inference component {self._name} not found.")
+            return
         try:
-            if component is not None:
-                component.set_copies(count, ended)
+            component.set_copies(count, ended)
         except ServiceException as error:  # an update came first
             ended(error.message)
 

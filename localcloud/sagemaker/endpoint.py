@@ -150,7 +150,15 @@ class Endpoint(FakeEndpoint):
             before = {name: live[name] for name in wanted}
             self._begin("Updating", None)
             _set(fleet, wanted)
-        self._in_background(lambda: ended(self._resize(fleet, before)))
+
+        def work() -> None:
+            reason: str | None = "The embedded cloud failed; its log has the traceback."
+            try:
+                reason = self._resize(fleet, before)
+            finally:
+                ended(reason)
+
+        self._in_background(work)
 
     def _resize(self, fleet: Fleet, before: dict[str, tuple[int, float]]) -> str | None:
         try:
