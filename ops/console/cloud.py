@@ -94,7 +94,10 @@ class StageCloud:
         with self._lock:
             identity = self._stage.identity if self._stage.name == "local" else "AWS"
             if identity != self._identity:
-                self._stage = Stage(self._stage.name, self._stage.settings)
+                if self._identity is not None:
+                    self._stage = Stage(
+                        self._stage.name, self._stage.settings
+                    )  # it remembers its environment
                 self._clients.clear()
                 self._remembered.forget()
                 self._identity = identity
