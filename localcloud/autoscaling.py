@@ -144,12 +144,18 @@ class Backend(ApplicationAutoscalingBackend):
         key = FakeApplicationAutoscalingPolicy.formulate_key(
             service_namespace, resource_id, scalable_dimension, policy_name
         )
-        if scaled is not None and key in self.policies:
+        if key not in self.policies:
+            raise ObjectNotFound(
+                f"No scaling policy found for service namespace: {service_namespace}, resource ID: {resource_id}, "
+                f"scalable dimension: {scalable_dimension}, policy name: {policy_name}"
+            )
+        if scaled is not None:
             scaled.delete_policy(policy_name)
         super().delete_scaling_policy(policy_name, service_namespace, resource_id, scalable_dimension)
 
     def deregister_scalable_target(self, namespace: str, r_id: str, dimension: str) -> None:
         """As AWS does, with the target's policies and scheduled actions."""
+        self._require_target(namespace, r_id, dimension)
         super().deregister_scalable_target(namespace, r_id, dimension)
         for policy in list(self.policies.values()):
             if (policy.resource_id, policy.scalable_dimension) == (r_id, dimension):

@@ -92,3 +92,16 @@ def test_a_policy_needs_a_registered_target_and_goes_with_it(scaling: Any) -> No
 def test_scaling_activities_of_what_does_not_scale_are_not_made_up(scaling: Any) -> None:
     code, _ = refusal(scaling.describe_scaling_activities, ServiceNamespace="dynamodb")
     assert code == "NotImplemented"
+
+
+def test_what_is_gone_is_told_as_aws_tells_it(client: Callable[[str], Any]) -> None:
+    scaling = client("application-autoscaling")
+    gone = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/gone/variant/primary",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    with pytest.raises(ClientError, match=r"ObjectNotFoundException.*No scaling policy found for service"):
+        scaling.delete_scaling_policy(PolicyName="p", **gone)
+    with pytest.raises(ClientError, match=r"ObjectNotFoundException.*No scalable target registered for"):
+        scaling.deregister_scalable_target(**gone)
