@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from ml.errors import KennelError
-from ops import terraform
+from ops import browser, terraform
 from ops.paths import ROOT, TERRAFORM, WORK
 from ops.settings import Settings
 
@@ -20,6 +20,8 @@ def run_tests(only: str | None, *, fast: bool, long: bool) -> int:
     if fast and long:
         raise KennelError("--fast and --long exclude each other.", None, "Choose one.")
     terraform.version()
+    if only is None or "console" in only:
+        browser.ensure(lambda text: print(text, file=sys.stderr, flush=True))
     arguments = [sys.executable, "-m", "pytest"]
     if fast:
         arguments += ["-m", "not slow and not long"]
