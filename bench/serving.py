@@ -29,6 +29,7 @@ import io
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -252,7 +253,8 @@ def targets_met(result: dict[str, Any]) -> bool:
 
 def _process(program: str, *arguments: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "bench" / program), *arguments], env={**os.environ, **(environment or {})},
+        # -P: `serving` is the archive's package, and not the module of this folder.
+        [sys.executable, "-P", str(ROOT / "bench" / program), *arguments], env={**os.environ, **(environment or {})},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     if done.returncode != 0:
@@ -277,6 +279,10 @@ def _versions(peers: Path | None) -> dict[str, str]:
     return found
 
 
+def _give_up(number: int, _: object) -> None:
+    raise SystemExit(f"Ended by {signal.Signals(number).name}; all servers are ended, too.")
+
+
 def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -287,6 +293,7 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="of each server at each number of clients")
+    parser.add_argument("--limit", type=int, default=1800, help="seconds, after which it gives up")
     parser.add_argument("--work", type=Path, help="folder that keeps weights and archive")
     parser.add_argument("--json", type=Path, help="file for all that was measured")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md and its picture")
@@ -299,6 +306,9 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = arguments_of(argv)
+    for number in (signal.SIGTERM, signal.SIGALRM):  # as exceptions, so that the servers are ended
+        signal.signal(number, _give_up)
+    signal.alarm(arguments.limit)
     with contextlib.ExitStack() as stack:
         folder = arguments.work or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="kennel-bench-"))

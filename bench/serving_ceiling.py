@@ -1,6 +1,6 @@
 """What the engine and the decoder of an archive do by themselves, on all processors that this process may use.
 
-    PYTHONPATH=model/code python bench/serving_ceiling.py MODEL_DIR SECONDS photo.jpg ...
+    PYTHONPATH=model/code python -P bench/serving_ceiling.py MODEL_DIR SECONDS photo.jpg ...
 
 With the archive's own code. Decoding is from the JPEG's bytes to the network's pixels. Prints images a second.
 """
