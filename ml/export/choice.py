@@ -1,4 +1,4 @@
-"""Which precision serves: the fastest one that answers as f32 does, by what is measured on validation photos."""
+"""Which precision serves: the fastest one that is as accurate as f32, by what is measured on validation photos."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from ml.serving.processors import processors
 
 PHOTOS = 500  # of the validation split at most: 75 MB of pixels
 ACCURACY = 0.005  # at most so much of the validation accuracy is given for speed
-AGREEMENT = {"f32": 1.0, "bf16": 0.99, "int8": 0.98}  # at least this share of photos is answered as by f32
 GAIN = 1.1  # times as fast as a more exact one: the stopwatch's last digits must not choose
 TOLERANCE = (
     1e-3  # of logits, relative to the largest: f32 here and in PyTorch differ in the order of their sums
@@ -169,12 +168,7 @@ def difference(logits: Logits, exact: Logits) -> float:
 def _failure(candidate: Candidate, exact: Candidate) -> str | None:
     """What forbids to serve it."""
     loss = (exact.top1 or 0.0) - (candidate.top1 or 0.0)
-    if loss > ACCURACY + 1e-9:
-        return f"{100 * loss:.1f} points less accurate than f32"
-    agreement, needed = candidate.agreement or 0.0, AGREEMENT[candidate.precision]
-    if agreement < needed:
-        return f"answers {agreement:.1%} of photos as f32 does, and {needed:.0%} are needed"
-    return None
+    return f"{100 * loss:.1f} points less accurate than f32" if loss > ACCURACY + 1e-9 else None
 
 
 def best(candidates: Sequence[Candidate]) -> Precision:
@@ -193,7 +187,7 @@ def verdict(candidate: Candidate, chosen: Precision, wanted: str, candidates: Se
     if wanted != "auto":
         return "asked for" if candidate.precision == chosen else "to compare with"
     if candidate.precision == chosen:
-        return "the fastest that answers as f32 does" if chosen != "f32" else "nothing else is better"
+        return "the fastest that is as accurate as f32" if chosen != "f32" else "nothing else is better"
     if (failure := _failure(candidate, candidates[0])) is not None:
         return failure
     order = precisions.ALL
