@@ -197,7 +197,7 @@ class Deployment:
                 live.wait_until_stable(self.stage, endpoint)
                 planned = self._with_live_count(planned, endpoint)
                 if planned.update is not None and planned.update.registers_anew:
-                    scaling.deregister(self.stage, scaling.resource_id(outputs))
+                    stack.enter_context(scaling.away(self.stage, scaling.resource_id(outputs)))
             try:
                 self._apply(planned)
             except TerraformError as error:

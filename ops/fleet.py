@@ -23,25 +23,34 @@ class Fleet:
     status: str
     reason: str | None  # why the last update did not succeed
     wanted: int  # instances
+    instance_type: str | None = None
 
 
 def look(stage: Stage, endpoint: str | None) -> Fleet | None:
     """Return the endpoint; None where there is none."""
     if endpoint is None:
         return None
+    client = stage.client("sagemaker")
     try:
-        described = stage.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+        described = client.describe_endpoint(EndpointName=endpoint)
     except ClientError as error:
         if is_gone(error):
             return None
         raise
     variants = described.get("ProductionVariants") or [{}]
+    try:
+        config = client.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+    except ClientError as error:
+        if not is_gone(error):
+            raise
+        config = {}
     return Fleet(
         endpoint,
         described["EndpointConfigName"],
         described["EndpointStatus"],
         described.get("FailureReason"),
         variants[0].get("DesiredInstanceCount", 0),
+        (config.get("ProductionVariants") or [{}])[0].get("InstanceType"),
     )
 
 

@@ -14,6 +14,14 @@ from ops.stage import Stage
 
 NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
 KINDS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+# What is put again as it was described.
+POLICY = (
+    "PolicyName",
+    "PolicyType",
+    "TargetTrackingScalingPolicyConfiguration",
+    "StepScalingPolicyConfiguration",
+)
+SCHEDULED = ("ScheduledActionName", "Schedule", "Timezone", "StartTime", "EndTime", "ScalableTargetAction")
 
 
 def resource_id(outputs: dict[str, Any]) -> str:
@@ -55,12 +63,35 @@ def resume(stage: Stage) -> bool:
     return True
 
 
-def deregister(stage: Stage, resource: str) -> None:
-    """Take the variant out of scaling, with its policies."""
-    if target(stage, resource) is not None:
-        stage.client("application-autoscaling").deregister_scalable_target(
-            ServiceNamespace=NAMESPACE, ResourceId=resource, ScalableDimension=DIMENSION
-        )
+@contextmanager
+def away(stage: Stage, resource: str) -> Iterator[None]:
+    """Take the variant out of scaling, with its policies and schedule; where the block fails, they come back.
+
+    Alarms of our own keep the old policies' ARNs: step scaling waits for the next apply then.
+    """
+    found = target(stage, resource)
+    if found is None:
+        yield
+        return
+    client = stage.client("application-autoscaling")
+    where = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
+    policies = client.describe_scaling_policies(**where)["ScalingPolicies"]
+    actions = client.describe_scheduled_actions(**where)["ScheduledActions"]
+    client.deregister_scalable_target(**where)
+    try:
+        yield
+    except BaseException:
+        if target(stage, resource) is None:  # Terraform did not come to it
+            client.register_scalable_target(**where, **_of(found, "MinCapacity", "MaxCapacity"))
+            for policy in policies:
+                client.put_scaling_policy(**where, **_of(policy, *POLICY))
+            for action in actions:
+                client.put_scheduled_action(**where, **_of(action, *SCHEDULED))
+        raise
+
+
+def _of(described: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: described[name] for name in names if described.get(name) is not None}
 
 
 def _suspend(stage: Stage, resource: str, state: dict[str, bool]) -> None:

@@ -36,13 +36,14 @@ def of_plan(plan: dict[str, Any], fleet: Fleet | None) -> Update | None:
         return None
     variant = config["after"]["production_variants"][0]
     before = ((config.get("before") or {}).get("production_variants") or [variant])[0]
-    types = (before["instance_type"], variant["instance_type"])
+    # After an update that was rolled back, what Terraform has for the configuration before is not the one that serves.
+    served = (fleet.instance_type if fleet else None) or before["instance_type"]
+    types = (served, variant["instance_type"])
     target = changes.get(("aws_appautoscaling_target", "variant"))
-    registered = target is not None and bool(target.get("before"))
     count, live = int(variant[COUNT]), fleet.wanted if fleet else None
     scales = bool(target and target.get("after"))
     lines = [f"Instances: {_count(count, live, _declared(plan), scales=scales)}"]
-    anew = fleet is not None and registered and types[0] != types[1]
+    anew = fleet is not None and target is not None and types[0] != types[1]
     if types[0] != types[1]:
         lines.append(f"Instance type: {types[0]} → {types[1]}.")
     if anew:

@@ -19,19 +19,58 @@ class FakeStage:
         self.directory = directory
         self.exists = exists
         self.suspended = suspended
+        self.limits = (1, 4)
+        tracking = {"TargetValue": 100.0}
+        self.policies = {
+            "track": {
+                "PolicyType": "TargetTrackingScaling",
+                "TargetTrackingScalingPolicyConfiguration": tracking,
+            }
+        }
+        self.actions = {
+            "morning": {"Schedule": "rate(1 day)", "ScalableTargetAction": {"MinCapacity": 2}},
+        }
 
     def client(self, _: str) -> Any:
         return self
 
     def describe_scalable_targets(self, **_: Any) -> Any:
-        return {"ScalableTargets": [{"SuspendedState": self.suspended}] if self.exists else []}
+        least, most = self.limits
+        found = {"MinCapacity": least, "MaxCapacity": most, "SuspendedState": self.suspended}
+        return {"ScalableTargets": [found] if self.exists else []}
+
+    def describe_scaling_policies(self, **_: Any) -> Any:
+        told = {"PolicyARN": "arn", "Alarms": []}
+        return {
+            "ScalingPolicies": [{"PolicyName": name, **told, **one} for name, one in self.policies.items()]
+        }
+
+    def describe_scheduled_actions(self, **_: Any) -> Any:
+        told = {"ScheduledActionARN": "arn", "Timezone": None}
+        found = [{"ScheduledActionName": name, **told, **one} for name, one in self.actions.items()]
+        return {"ScheduledActions": found}
 
     def register_scalable_target(self, **request: Any) -> None:
         assert request["ResourceId"] == RESOURCE
-        self.suspended = request["SuspendedState"]
+        self.exists = True
+        if "MinCapacity" in request:
+            self.limits = (request["MinCapacity"], request["MaxCapacity"])
+        self.suspended = request.get("SuspendedState", self.suspended)
 
     def deregister_scalable_target(self, **_: Any) -> None:
-        self.exists = False
+        self.exists, self.policies, self.actions, self.limits = False, {}, {}, (0, 0)
+
+    def put_scaling_policy(self, **request: Any) -> None:
+        self.policies[request.pop("PolicyName")] = without_target(request)
+
+    def put_scheduled_action(self, **request: Any) -> None:
+        self.actions[request.pop("ScheduledActionName")] = without_target(request)
+
+
+def without_target(request: dict[str, Any]) -> dict[str, Any]:
+    assert request.pop("ResourceId") == RESOURCE
+    del request["ServiceNamespace"], request["ScalableDimension"]
+    return request
 
 
 ALL, NONE = dict.fromkeys(scaling.KINDS, True), dict.fromkeys(scaling.KINDS, False)
@@ -71,7 +110,38 @@ def test_what_does_not_scale_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_target_that_goes_meanwhile_is_not_given_anything(tmp_path: Path) -> None:
     stage: Any = FakeStage(tmp_path, None)
-    with scaling.held(stage, RESOURCE):
-        scaling.deregister(stage, RESOURCE)
+    with scaling.held(stage, RESOURCE), scaling.away(stage, RESOURCE):
         stage.suspended = "gone"
-    assert stage.suspended == "gone"
+    assert (stage.suspended, stage.exists) == ("gone", False)
+
+
+def test_what_was_taken_out_of_scaling_comes_back_as_it_was_where_the_update_fails(tmp_path: Path) -> None:
+    stage: Any = FakeStage(tmp_path, NONE)
+    policies, actions = dict(stage.policies), dict(stage.actions)
+    seen = []
+
+    def fail() -> None:
+        seen.append((stage.exists, len(stage.policies), len(stage.actions)))
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError), scaling.held(stage, RESOURCE), scaling.away(stage, RESOURCE):
+        fail()
+    assert seen == [(False, 0, 0)]
+    assert (stage.exists, stage.limits, stage.policies, stage.actions) == (True, (1, 4), policies, actions)
+    assert stage.suspended == NONE
+
+
+def test_what_terraform_has_registered_already_is_left_alone(tmp_path: Path) -> None:
+    stage: Any = FakeStage(tmp_path, None)
+    away = scaling.away(stage, RESOURCE)
+    away.__enter__()
+    stage.exists = True
+    assert not away.__exit__(RuntimeError, RuntimeError(), None)
+    assert stage.policies == {}
+
+
+def test_what_did_not_scale_is_not_registered(tmp_path: Path) -> None:
+    stage: Any = FakeStage(tmp_path, None, exists=False)
+    with pytest.raises(RuntimeError), scaling.away(stage, RESOURCE):
+        raise RuntimeError
+    assert not stage.exists

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,18 @@ def test_another_instance_type_takes_scaling_away_first() -> None:
     assert found is not None
     assert found.registers_anew
     assert "Instance type: ml.m5.large → ml.c5.large." in found.lines
+
+
+@pytest.mark.parametrize("registered", [{"id": 1}, None])
+def test_the_type_before_is_that_of_what_serves_whatever_an_update_that_failed_has_recorded(
+    registered: dict[str, Any] | None,
+) -> None:
+    planned = plan(types=("ml.c5.large", "ml.c5.large"))
+    planned["resource_changes"][3]["change"]["before"] = registered
+    found = update.of_plan(planned, replace(fleet(3), instance_type="ml.m5.large"))
+    assert found is not None
+    assert found.types == ("ml.m5.large", "ml.c5.large")
+    assert found.registers_anew
 
 
 def test_an_endpoint_that_would_be_replaced_is_told() -> None:
