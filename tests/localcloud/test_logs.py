@@ -5,7 +5,7 @@ import gc
 from moto.logs.models import LogEvent, logs_backends
 
 from localcloud import logs
-from localcloud.metrics import Metrics, _Datum
+from localcloud.metrics import Metrics
 
 ACCOUNT, REGION = "210987654321", "us-east-1"
 
@@ -41,10 +41,10 @@ def test_the_oldest_streams_of_a_group_make_room() -> None:
     assert (len(streams), "9" in streams, "209" in streams) == (200, False, True)
 
 
-def test_values_of_a_minute_are_one_statistic_set_and_kept_once() -> None:
+def test_values_of_a_minute_are_one_statistic_set() -> None:
+    now = 1_700_000_000.0
     for value in (3.0, 1.0, 2.0):
-        Metrics.record(ACCOUNT, REGION, "N", {"D": "d"}, {"M": (value, "Count")})
-    data = [one for one in Metrics.get_cloudwatch_metrics(ACCOUNT, REGION) if isinstance(one, _Datum)]
-    assert sum(one.sample_count for one in data) == 3
-    assert sum(one.sum for one in data) == 6
-    assert not _Datum.instances_tracked
+        Metrics.record(ACCOUNT, REGION, "N", {"D": "d"}, {"M": (value, "Count")}, at=now)
+    metric = ("N", "M", (("D", "d"),))
+    ((_, found),) = Metrics.points(ACCOUNT, REGION, metric, None, now - 60, now + 60)
+    assert (found.count, found.total, found.low, found.high) == (3, 6, 1, 3)

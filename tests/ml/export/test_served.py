@@ -69,7 +69,7 @@ def test_digits_are_answered_as_in_f32(work: Path, precision: str) -> None:
     assert agreement(result.archive, list(test)) >= AGREEMENT[precision]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_dogs_are_answered_as_in_f32(work: Path, dog_images: Path, precision: str) -> None:
     if not able(precision):
