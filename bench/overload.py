@@ -1,224 +1,196 @@
 """Five times as many requests as the server can answer, for a minute: what becomes of throughput, latency, memory.
 
-    python bench/overload.py [seconds]
+    python -m bench.overload model.tar.gz [photo.jpg ...] [--seconds 60] [--deadline 2]
 
-The server is the real one, with photos to decode and a stand-in for the model that takes processor time as a
-network does, without Python's lock. The client is a process of its own, open-loop: a request is sent when its
-time has come, whether the ones before have been answered or not. What it prints are ratios to the peak, which the
-same client measures right before, with as many requests at once as keep the server busy; and how long the first
-answer takes afterwards. The server's processor time tells what refusals take from answers even where other
-programs keep the machine busy, as the throughput does not.
+The server is the one in the archive, started as a container starts it. The client is this process: first in a closed
+loop, for the peak, then at five times the peak whether the requests before have been answered or not, then at once at
+half of it. Server and client have processors of their own where there are two, so that the client takes nothing from
+the server; what it costs is told. So is what an answer costs the server in processor time, at the peak and under
+overload: that ratio holds even where other programs keep the machine busy. Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
-import hashlib
+import dataclasses
 import io
 import json
 import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench import serving_client, serving_servers
+from bench.overload_client import Answer, Client
+from ml.artifact import unpacked
 
-from ml.serving import logs, place, worker
-from ml.serving.metrics import Metrics
-from ml.serving.processors import cpu_count
-from ml.serving.server import Service
-from ml.serving.settings import Settings
-
-OVERLOAD: Final = 5
-CONNECTIONS: Final = 400  # that the open-loop client has at most
-WORK: Final = bytes(6 * 2**20)  # hashed for each image: some milliseconds
-CLASSES: Final = 133
-
-
-class _Preprocessing:
-    decoded_side = 256
-
-    def pixels(self, image: Image.Image) -> np.ndarray[Any, Any]:
-        return np.asarray(image.resize((224, 224)))
+OVERLOAD: Final = 5  # times the peak
+CONNECTIONS: Final = 400
+PEAK_SECONDS: Final = 10.0
+USERS: Final = 4  # for each processor of the server, at the peak
+THROUGHPUT: Final = 0.9  # of the peak, at least
+REFUSAL_SECONDS: Final = 0.25  # for 99 of 100, at most
+MEMORY: Final = 1.1  # times that after a fifth of the time, at most
+BACK_SECONDS: Final = 5.0  # until the last refusal after the overload
 
 
-class _Engine:
-    concurrency = cpu_count()
-    max_batch = 1
-    classes = tuple(map(str, range(CLASSES)))
-    preprocessing = _Preprocessing()
+@dataclasses.dataclass
+class Usage:
+    """Of the supervisor and its worker."""
 
-    def infer(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        hashlib.sha256(WORK)
-        return np.zeros((len(pixels), CLASSES), np.float32)
+    pids: list[int]
+
+    def cpu_seconds(self) -> float:
+        ticks = 0
+        for pid in self.pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def resident(self) -> list[int]:
+        """Bytes of each."""
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids]
+        return [count * os.sysconf("SC_PAGE_SIZE") for count in pages]
 
 
-def serve(descriptor: int) -> None:
-    logs.configure()
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    _, channel = socket.socketpair()
-    own = place.Place(0, os.getppid(), descriptor, channel=channel.detach())
-    service = Service(Settings(deadline_seconds=2), _Engine(), Metrics(0))  # type: ignore[arg-type]
-    server = worker._Server(service, own, {})
-    server.run([socket.socket(proto=socket.IPPROTO_TCP, fileno=descriptor)])
+async def measure(client: Client, usage: Usage, users: int, seconds: float, deadline: float) -> bool:
+    await client.connect(users)
+    await client.closed_loop(users, 3)
+    cpu, own = usage.cpu_seconds(), time.process_time()
+    answers = await client.closed_loop(users, PEAK_SECONDS)
+    peak = len(answers) / PEAK_SECONDS
+    answer_cpu = (usage.cpu_seconds() - cpu) / len(answers)
+    client_share = (time.process_time() - own) / PEAK_SECONDS
+    assert {answer.status for answer in answers} == {200}, "the peak was refused"
+    print(f"peak                             {peak:8.1f} requests/s, {1000 * answer_cpu:.2f} ms of CPU each")
+    print(f"latency at the peak              {_quantiles([answer.seconds for answer in answers])}")
+    print(f"client at the peak               {client_share:8.2f} processors")
+
+    await client.connect(CONNECTIONS)
+    before: list[int] = []
+    highest = 0
+    began, cpu, own = time.monotonic(), usage.cpu_seconds(), time.process_time()
+    overload = asyncio.create_task(client.open_loop(OVERLOAD * peak, seconds))
+    while not overload.done():
+        if not before and time.monotonic() - began > seconds / 5:
+            before = usage.resident()
+        highest = max(highest, sum(usage.resident()))
+        await asyncio.sleep(0.5)
+    took, cpu, own = time.monotonic() - began, usage.cpu_seconds() - cpu, time.process_time() - own
+    sent, unsent = await overload, client.unsent
+    answered = [each for each in sent if each.status == 200]
+    # Whoever was under way at the end is answered in the next phase, and belongs to this one all the same.
+    ended = time.monotonic()
+    after = await client.open_loop(peak / 2, 10)
+    await client.rest()
+    sent += [each for each in after if each.due < ended]
+    after = [each for each in after if each.due >= ended]
+
+    accepted = [each.seconds for each in sent if each.status == 200]
+    refused = [each.seconds for each in sent if each.status == 503]
+    others = len(sent) - len(accepted) - len(refused)
+    late = sum(each > deadline for each in accepted)
+    throughput = len(answered) / took / peak
+    efficiency = answer_cpu * len(answered) / cpu
+    growth = highest / sum(before)
+    back = max([each.due + each.seconds - ended for each in after if each.status != 200], default=0.0)
+    supervisor, worker = (round(part / 1e6) for part in usage.resident())
+    print(f"sent, to the peak                {len(sent) / took / peak:8.2f}   (unsent: {unsent})")
+    print(f"answered, to the peak            {throughput:8.2f}")
+    print(f"answered a CPU second, to it     {efficiency:8.2f}")
+    print(f"client                           {own / took:8.2f} processors")
+    print(f"latency of the accepted          {_quantiles(accepted)}; {late} of {len(accepted)} late")
+    print(f"latency of the refused           {_quantiles(refused)}; {len(refused)}")
+    print(f"neither                          {others:8}")
+    print(
+        f"memory, to that after a fifth    {growth:8.2f}   (supervisor {supervisor} MB, worker {worker} MB)"
+    )
+    print(f"last refusal after the overload  {back:8.2f} s")
+    print(f"latency at half the peak then    {_quantiles(_settled(after, ended))}")
+    return (
+        throughput >= THROUGHPUT
+        and late == others == 0
+        and statistics.quantiles(refused, n=100)[98] <= REFUSAL_SECONDS
+        and growth <= MEMORY
+        and back <= BACK_SECONDS
+    )
+
+
+def _settled(answers: list[Answer], ended: float) -> list[float]:
+    return [each.seconds for each in answers if each.due > ended + BACK_SECONDS]
+
+
+def _quantiles(seconds: list[float]) -> str:
+    if len(seconds) < 2:
+        return "    none"
+    cuts = statistics.quantiles(seconds, n=100)
+    return f"   p50 {cuts[49]:.3f} s, p99 {cuts[98]:.3f} s, longest {max(seconds):.3f} s"
 
 
 def photo() -> bytes:
-    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    """About 100 kB, as from a phone that scales down."""
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     file = io.BytesIO()
-    Image.fromarray(noise).resize((800, 600)).save(file, "JPEG", quality=85)
+    Image.fromarray(noise).resize((640, 480)).save(file, "JPEG", quality=85)
     return file.getvalue()
 
 
-class Client:
-    def __init__(self, port: int) -> None:
-        body = photo()
-        lines = (
-            "POST /invocations HTTP/1.1",
-            "Host: a",
-            "Content-Type: image/jpeg",
-            f"Content-Length: {len(body)}",
-        )
-        head = "\r\n".join([*lines, "", ""])
-        self._request = head.encode() + body
-        self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-        self.answers: list[tuple[int, float, float]] = []  # status, time of the answer, seconds it took
-
-    async def ask(self) -> None:
-        began = time.monotonic()
-        reader, writer = (
-            self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
-        )
-        writer.write(self._request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
-        self._idle.append((reader, writer))
-        now = time.monotonic()
-        self.answers.append((int(head.split(b" ")[1]), now, now - began))
-
-    async def closed_loop(self, users: int, seconds: float) -> float:
-        """Answers a second."""
-        end = time.monotonic() + seconds
-
-        async def user() -> None:
-            while time.monotonic() < end:
-                await self.ask()
-
-        before = len(self.answers)
-        await asyncio.gather(*(user() for _ in range(users)))
-        return (len(self.answers) - before) / seconds
-
-    async def open_loop(self, rate: float, seconds: float) -> int:
-        """How many could not be sent, for want of a connection."""
-        under_way: set[asyncio.Task[None]] = set()
-        unsent = 0
-        began = time.monotonic()
-        for number in range(int(rate * seconds)):
-            pause = began + number / rate - time.monotonic()
-            if pause > 0:
-                await asyncio.sleep(pause)
-            if len(under_way) >= CONNECTIONS:
-                unsent += 1
-                await asyncio.sleep(0)
-                continue
-            task = asyncio.create_task(self.ask())
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-        await asyncio.gather(*under_way)
-        return unsent
+def processors() -> tuple[set[int], set[int]]:
+    """The server's, and the client's."""
+    every = sorted(os.sched_getaffinity(0))
+    half = len(every) // 2
+    return (set(every[:half]), set(every[half:])) if half else (set(every), set(every))
 
 
-async def measure(port: int, pid: int, seconds: float) -> None:
-    client = Client(port)
-    await client.closed_loop(4 * cpu_count(), 3)
-    client.answers.clear()
-    cpu = _cpu_seconds(pid)
-    peak = await client.closed_loop(4 * cpu_count(), 10)
-    answer_cost = (_cpu_seconds(pid) - cpu) / len(client.answers)
-    client.answers.clear()
-    began, cpu, before, highest = time.monotonic(), _cpu_seconds(pid), 0, 0
-    overload = asyncio.create_task(client.open_loop(OVERLOAD * peak, seconds))
-    while not overload.done():
-        if before == 0 and time.monotonic() - began > seconds / 5:
-            before = _resident(pid)
-        highest = max(highest, _resident(pid))
-        await asyncio.sleep(0.5)
-    cpu = _cpu_seconds(pid) - cpu
-    unsent = overload.result()
-    took = time.monotonic() - began
-    accepted = sorted(wait for status, _, wait in client.answers if status == 200)
-    refused = sorted(wait for status, _, wait in client.answers if status == 503)
-    assert len(accepted) + len(refused) == len(client.answers), "other answers than 200 and 503"
-    refusal_cost = max(0.0, cpu - answer_cost * len(accepted)) / max(1, len(refused)) / answer_cost
-    ended = time.monotonic()
-    await client.ask()
-    recovered = time.monotonic() - ended
-    again = await client.closed_loop(4 * cpu_count(), 10)
-    print(f"peak                          {peak:8.1f} requests/s")
-    print(f"sent, to the peak             {len(client.answers) / took / peak:8.2f}   (unsent: {unsent})")
-    print(f"answered, to the peak         {len(accepted) / took / peak:8.2f}")
-    print(f"CPU of a refusal, to an answer{refusal_cost:8.3f}")
-    print(f"CPU left for answers          {1 / (1 + (OVERLOAD - 1) * refusal_cost):8.2f}")
-    print(f"latency of the accepted       {_quantiles(accepted)}")
-    print(f"latency of the refused        {_quantiles(refused)}")
-    print(f"memory, to that after a fifth {highest / before:8.2f}")
-    print(f"first answer afterwards       {recovered:8.3f} s")
-    print(f"throughput afterwards         {again / peak:8.2f}")
+def worker_pid(server: serving_servers.Server) -> int:
+    lines = map(json.loads, server.log.read_text().splitlines())
+    return next(int(line["pid"]) for line in lines if line["event"] == "ready")
 
 
-def _quantiles(waits: list[float]) -> str:
-    if len(waits) < 2:
-        return "none"
-    cuts = statistics.quantiles(waits, n=100)
-    return f"p50 {cuts[49]:.3f} s, p99 {cuts[98]:.3f} s, longest {waits[-1]:.3f} s"
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-
-
-@contextlib.contextmanager
-def serving() -> Iterator[tuple[int, int]]:
-    with socket.socket() as listener, tempfile.TemporaryDirectory() as metrics:
-        listener.bind(("127.0.0.1", 0))
-        process = subprocess.Popen(
-            [sys.executable, __file__, "serve", str(listener.fileno())],
-            pass_fds=[listener.fileno()],
-            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics},
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["event"] == "ready"
-        drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("archive", type=Path, help="model.tar.gz, or the folder into which it was unpacked")
+    parser.add_argument("photos", type=Path, nargs="*")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--deadline", type=int, default=2, help="of an answer, in seconds")
+    arguments = parser.parse_args()
+    photos = [path.read_bytes() for path in arguments.photos] or [photo()]
+    theirs, ours = processors()
+    with contextlib.ExitStack() as stack:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kennel-overload-")))
+        packed = arguments.archive.is_file()
+        folder = stack.enter_context(unpacked(arguments.archive)) if packed else arguments.archive.resolve()
+        (base / "model").symlink_to(folder)
+        server = serving_servers.kennel(base / "model", base / "server")
+        server.environment |= {"KENNEL_DEADLINE_SECONDS": str(arguments.deadline), "KENNEL_WORKERS": "1"}
+        stack.callback(server.stop)
+        os.sched_setaffinity(0, theirs)
+        server.start(photos[0])
+        os.sched_setaffinity(0, ours)
+        assert server.process is not None
+        usage = Usage([server.process.pid, worker_pid(server)])
+        requests = [serving_client.request(server.path, each) for each in photos]
+        client = Client(server.port, requests)
+        run = measure(client, usage, USERS * len(theirs), arguments.seconds, arguments.deadline)
         try:
-            yield listener.getsockname()[1], process.pid
-        finally:
-            process.terminate()
-            process.wait()
-            drain.wait()
-            process.stdout.close()
+            import uvloop
+        except ImportError:
+            met = asyncio.run(run)
+        else:
+            met = uvloop.run(run)
+    print("all targets are met" if met else "a target is missed")
+    return 0 if met else 1
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["serve"]:
-        serve(int(sys.argv[2]))
-    else:
-        with serving() as (port, pid):
-            asyncio.run(measure(port, pid, float(sys.argv[1]) if sys.argv[1:] else 60))
+    sys.exit(main())

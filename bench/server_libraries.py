@@ -1,9 +1,11 @@
 """CPU time a request costs in HTTP servers that take 100 kB and answer 133 scores, doing nothing in between.
 
-    python -m venv /tmp/servers && /tmp/servers/bin/pip install uvicorn httptools uvloop granian hypercorn aiohttp
+    python -m venv /tmp/servers
+    /tmp/servers/bin/pip install uvicorn httptools uvloop granian hypercorn aiohttp numpy pillow prometheus_client
     /tmp/servers/bin/python bench/server_libraries.py
 
-CPU time of the server's processes, by getrusage: it does not change with what else the machine does.
+The last is our own service, with stand-ins for the decoder and the model that take no time: when it answers, and
+when it refuses. CPU time of the server's processes, by getrusage: it does not change with what else the machine does.
 Rounds are interleaved; the median is printed, and its ratio to the first.
 """
 
@@ -19,12 +21,16 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 BODY: Final = os.urandom(100_000)
 ANSWER: Final = json.dumps([[label / 7 for label in range(133)]]).encode()
+ENDS: Final = (b"]]", b"}}")  # of an answer, and of a refusal
 REQUESTS: Final = 900  # hypercorn closes a connection after 1,000
 ROUNDS: Final = 5
 SERVERS: Final = {
@@ -36,6 +42,8 @@ SERVERS: Final = {
     "granian, asgi, uvloop": "granian",
     "aiohttp, asyncio": "aiohttp",
     "aiohttp, uvloop": "aiohttp",
+    "Kennel, answers": "prometheus_client",
+    "Kennel, refusals": "prometheus_client",
 }
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -77,8 +85,41 @@ def serve(name: str, port: int) -> None:
         Granian(
             "server_libraries:app", port=port, interface=Interfaces.ASGI, loop=Loops.uvloop, log_enabled=False
         ).serve()
-    else:
+    elif library == "aiohttp":
         _serve_aiohttp(port, loop)
+    else:
+        _serve_kennel(port, refusing=loop == "refusals")
+
+
+def _serve_kennel(port: int, *, refusing: bool) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    import numpy as np
+
+    from ml.serving import handlers, logs, place, worker
+    from ml.serving.metrics import Metrics
+    from ml.serving.server import Service
+    from ml.serving.settings import Settings
+
+    class Engine:
+        concurrency = max_batch = 1
+        classes = ("a",) * 133
+        preprocessing = SimpleNamespace(decoded_side=None, pixels=lambda _: np.zeros((224, 224, 3), np.uint8))
+        _logits = np.arange(133, dtype=np.float32)[None] / 7
+
+        def infer(self, _: object) -> Any:
+            return self._logits
+
+    handlers.decode_image = lambda *_: None  # type: ignore[assignment]
+    logs.configure()
+    # With a queue that is always full, everybody is refused.
+    settings = Settings(max_queue=0 if refusing else 256)
+    listener = socket.create_server(("127.0.0.1", port)).detach()
+    near, far = socket.socketpair()
+    own = place.Place(0, os.getppid(), listener, channel=far.detach())
+    with near, tempfile.TemporaryDirectory() as metrics, contextlib.suppress(KeyboardInterrupt):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        service = Service(settings, Engine(), Metrics(0))  # type: ignore[arg-type]
+        worker._Server(service, own, {}).run([socket.socket(proto=socket.IPPROTO_TCP, fileno=listener)])
 
 
 def _serve_aiohttp(port: int, loop: str) -> None:
@@ -131,11 +172,10 @@ def ask(port: int, requests: int) -> None:
         for _ in range(requests):
             connection.sendall(head.encode() + BODY)
             answer = b""
-            while not answer.endswith(ANSWER[-40:]):
+            while not answer.endswith(ENDS):
                 received = connection.recv(65536)
                 assert received, "the server closed the connection"
                 answer += received
-            assert answer.startswith(b"HTTP/1.1 200")
 
 
 def measure(name: str, port: int) -> float:

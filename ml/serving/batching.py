@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -49,10 +50,11 @@ class ClientGoneError(Exception):
 class Job:
     data: bytes
     declared: str | None  # format, if any
-    deadline: float  # of time.monotonic(); work on it begins before or not at all
+    deadline: float  # of time.monotonic(), for the answer
     connection: Connection
     future: asyncio.Future[Floats]  # logits [1, C]
     queued: float = field(default_factory=time.monotonic)
+    begin_by: float = math.inf  # of time.monotonic(); later, work on it is in vain
     started: float = 0.0
     decode_seconds: float = 0.0
     inference_seconds: float = 0.0
@@ -94,6 +96,8 @@ class Pipeline:
             thread.start()
 
     def submit(self, job: Job) -> None:
+        # Who comes alone is worked on, whatever it may take.
+        job.begin_by = job.deadline - (self.work_seconds() if self.outstanding else 0)
         self.outstanding += 1
         self._waiting.put(job)
 
@@ -187,7 +191,7 @@ class Pipeline:
     def _dropped(self, job: Job) -> bool:
         if job.connection.gone:
             self._answer([job], ClientGoneError())
-        elif time.monotonic() > job.deadline:
+        elif time.monotonic() > job.begin_by + job.decode_seconds:  # which is work that is done
             self._answer([job], too_late())
         else:
             return False

@@ -125,11 +125,12 @@ def told_as_answer(error: RequestError, accept: str | None) -> bool:
 
     Batch transform fails as a whole with the first object that gets none.
     """
+    if error.status_code >= 500:
+        return False
     try:
-        wanted = parse_accept(accept).errors
+        return parse_accept(accept).errors
     except RequestError:
         return False
-    return wanted and 400 <= error.status_code < 500
 
 
 def parse_accept(accept: str | None) -> Answer:

@@ -6,8 +6,8 @@ hold request-id=… and deadline=… (seconds), separated by commas or semicolon
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
@@ -27,7 +27,7 @@ def request_id(headers: Mapping[bytes, bytes]) -> str:
     for given in (headers.get(REQUEST_ID), _attribute(headers, b"request-id"), headers.get(INFERENCE_ID)):
         if given is not None and _ID.fullmatch(given):
             return given.decode()
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def deadline(headers: Mapping[bytes, bytes], longest: float) -> float:
@@ -45,7 +45,8 @@ def deadline(headers: Mapping[bytes, bytes], longest: float) -> float:
 
 
 def _attribute(headers: Mapping[bytes, bytes], name: bytes) -> bytes | None:
-    for part in re.split(rb"[,;]", headers.get(ATTRIBUTES, b"")):
+    given = headers.get(ATTRIBUTES)
+    for part in re.split(rb"[,;]", given) if given else ():
         key, _, value = part.partition(b"=")
         if key.strip().lower() == name:
             return value.strip()

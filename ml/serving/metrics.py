@@ -61,6 +61,7 @@ class Metrics:
             multiprocess_mode="max",
         )
         self._statuses: dict[int, Callable[[], None]] = {}
+        self._reasons: dict[str, Callable[[], None]] = {}
 
     def model(self, engine: str, precision: str, classes: str, manifest: str) -> None:
         self._model.labels(engine, precision, classes, manifest).set(1)
@@ -74,7 +75,10 @@ class Metrics:
             count = self._statuses[status] = self._requests.labels(str(status)).inc
         count()
         if reason is not None:
-            self._refused.labels(reason).inc()
+            refused = self._reasons.get(reason)
+            if refused is None:
+                refused = self._reasons[reason] = self._refused.labels(reason).inc
+            refused()
         self._total.observe(seconds)
 
     def worked(self, job: Job) -> None:

@@ -16,11 +16,14 @@ from .engine import Engine
 from .errors import RequestError
 from .handlers import Prediction
 from .processors import cpu_count
+from .protocol import Refusal
 from .settings import Settings
 
 MAX_READERS: Final = 512  # bodies being received
 MAX_HELD: Final = 256 * 2**20  # bytes of bodies that are received, or wait
+EXPECTED: Final = 0.8  # of a deadline; waits are longer than estimated, and then the work is in vain
 MAX_TRANSFORM_MB: Final = 100  # SageMaker's limit of what a transform job has under way to an instance
+BUSY: Final = "busy"
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads it but the log
 ROUTES: Final = {
     "/ping": "GET",
@@ -97,12 +100,30 @@ class Service:
             response = await self._respond(exchange)
         finally:
             self._in_flight -= invocation
-        seconds = time.monotonic() - exchange.began
-        if invocation:
-            self._metrics.answered(response.status, exchange.error, seconds)
+        self._tell(exchange, response)
         if response.status != CLIENT_CLOSED_REQUEST:
             await _send(exchange, response, send)
-        if not invocation and response.status == HTTPStatus.OK:  # SageMaker pings every few seconds
+
+    def refuse(self, scope: Scope) -> Refusal | None:
+        """The answer to a request that is not let in; what else may be wrong with it is not looked at."""
+        if scope["path"] != "/invocations" or scope["method"] != "POST":
+            return None
+        try:
+            self._admit(headers.deadline(dict(scope["headers"]), self.settings.deadline_seconds))
+        except RequestError as error:
+            if error.code != BUSY:
+                return None
+            exchange = Exchange(scope, _nothing)
+            response = _refused(exchange, error)
+            self._tell(exchange, response)
+            return Refusal(response.status, _fields(exchange, response), response.body)
+        return None
+
+    def _tell(self, exchange: Exchange, response: Response) -> None:
+        seconds = time.monotonic() - exchange.began
+        if exchange.path == "/invocations":
+            self._metrics.answered(response.status, exchange.error, seconds)
+        elif response.status == HTTPStatus.OK:  # SageMaker pings every few seconds
             return
         logs.request(
             request_id=exchange.id,
@@ -188,7 +209,11 @@ class Service:
         """Raises RequestError where an answer within `seconds` is not to be expected."""
         wait = self.pipeline.wait_seconds()
         wait += self.pipeline.work_seconds() if wait else 0  # who comes alone is let in, whatever it may take
-        if self.pipeline.waiting >= self.settings.max_queue or self._held > MAX_HELD or wait > seconds > 0:
+        if (
+            self.pipeline.waiting >= self.settings.max_queue
+            or self._held > MAX_HELD
+            or wait > EXPECTED * seconds > 0
+        ):
             raise _busy(wait)
         if seconds <= 0:
             raise too_late()
@@ -235,13 +260,21 @@ class Service:
         return preprocessing.pixels(handlers.decode_image(data, declared, preprocessing.decoded_side))
 
 
-async def _send(exchange: Exchange, response: Response, send: Send) -> None:
-    fields = [
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _fields(exchange: Exchange, response: Response) -> list[tuple[bytes, bytes]]:
+    return [
         (b"content-type", response.content_type.encode()),
         (b"content-length", b"%d" % len(response.body)),
         (b"x-request-id", exchange.id.encode()),
         *response.headers,
     ]
+
+
+async def _send(exchange: Exchange, response: Response, send: Send) -> None:
+    fields = _fields(exchange, response)
     await send({"type": "http.response.start", "status": response.status, "headers": fields})
     await send({"type": "http.response.body", "body": response.body, "more_body": False})
 
@@ -249,7 +282,7 @@ async def _send(exchange: Exchange, response: Response, send: Send) -> None:
 def _busy(wait: float) -> RequestError:
     return RequestError(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "busy",
+        BUSY,
         "Too many requests are waiting. Try again.",
         retry_seconds=max(1, math.ceil(wait)),
     )

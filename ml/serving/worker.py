@@ -65,7 +65,7 @@ class _Server(uvicorn.Server):
         settings = service.settings
         config = uvicorn.Config(
             service,
-            http=limited(settings.read_timeout_seconds, settings.max_body_bytes),
+            http=limited(settings.read_timeout_seconds, settings.max_body_bytes, service.refuse),
             loop="asyncio",
             ws="none",
             lifespan="off",

@@ -105,6 +105,10 @@ class RunningServer:
         status = Path(f"/proc/{self.workers()[-1]}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.workers()[-1]}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def events(self, name: str) -> list[dict[str, object]]:
         return [line for line in map(json.loads, list(self.lines)) if line["event"] == name]
 

@@ -122,6 +122,28 @@ def test_no_work_is_done_for_those_who_left_or_whose_deadline_has_passed(max_bat
     assert sum(model.batches) == 2
 
 
+def test_who_has_waited_is_refused_when_the_work_would_outlast_his_deadline() -> None:
+    model = StubModel()
+    model.gate.clear()
+
+    async def main() -> list[object]:
+        pipeline = Pipeline(model, decode, 1)
+        pipeline._stage_seconds[0] = 2 * PATIENCE  # each, lately
+        jobs = [job(b"0"), job(b"1")]
+        for each in jobs:
+            pipeline.submit(each)
+        model.gate.set()
+        answers = await asyncio.gather(*(each.future for each in jobs), return_exceptions=True)
+        pipeline.close()
+        return answers
+
+    alone, late = run(main())
+    assert isinstance(alone, np.ndarray)
+    assert isinstance(late, RequestError)
+    assert late.code == "too_late"
+    assert model.batches == [1]
+
+
 def test_the_wait_is_estimated_from_what_images_took() -> None:
     model = StubModel(concurrency=2)
 

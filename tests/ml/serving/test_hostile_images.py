@@ -14,9 +14,11 @@ from tests.ml.serving.conftest import Start
 from tests.ml.serving.hostile import COUNT, File, hostile_files
 from tests.ml.serving.samples import encode, photo
 
-# Two workers, each with at most 50 million pixels as RGBA, on white, and once more in the decoder.
+ATTACKERS = 2
+# For each, at most 50 million pixels as RGBA, on white, and once more in the decoder.
 MEMORY = 2_500_000_000  # bytes
-LONGEST = 20  # seconds for one answer, on a busy machine
+LONGEST = 5  # seconds of processor time for one answer: on a busy machine it takes any number of others
+PATIENCE = 300  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,9 @@ def test_hostile_images_get_a_4xx_or_an_answer_and_leave_the_server_as_it_was(
     files: list[File], start_server: Start, model_dir: Path
 ) -> None:
     good = encode(photo(), "JPEG")
-    # On a busy machine the largest take seconds each: nobody is to be refused for that here.
-    patient = start_server(model_dir, KENNEL_DEADLINE_SECONDS="60")
-    with patient as server, httpx.Client(base_url=server.url, timeout=60) as client:
+    # On a busy machine the largest take long: nobody is to be refused, and no worker replaced, for that here.
+    patient = start_server(model_dir, KENNEL_DEADLINE_SECONDS="60", KENNEL_HANG_SECONDS="600")
+    with patient as server, httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
 
         def send(content_type: str, data: bytes) -> httpx.Response:
             return client.post("/invocations", content=data, headers={"content-type": content_type})
@@ -49,13 +51,17 @@ def test_hostile_images_get_a_4xx_or_an_answer_and_leave_the_server_as_it_was(
             return name, response.status_code, code, time.monotonic() - started
 
         before = send("image/jpeg", good).json()
-        with ThreadPoolExecutor(4) as attackers:
+        with ThreadPoolExecutor(ATTACKERS) as attackers:
             results = list(attackers.map(attack, files))
 
         assert [
             (name, status) for name, status, _, _ in results if not (status == 200 or 400 <= status < 500)
         ] == []
-        assert [(name, seconds) for name, _, _, seconds in results if seconds > LONGEST] == []
+        slowest = sorted(zip(results, files, strict=True), key=lambda pair: pair[0][3])[-8:]
+        for _, (name, content_type, data) in slowest:
+            spent = server.cpu_seconds()
+            send(content_type, data)
+            assert server.cpu_seconds() - spent < LONGEST, name
         assert client.get("/ping").status_code == 200
         assert send("image/jpeg", good).json() == before
         assert server.events("unexpected error") == []

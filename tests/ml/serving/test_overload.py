@@ -17,6 +17,7 @@ from ml.serving import handlers
 from ml.serving.batching import Connection, too_late
 from ml.serving.errors import RequestError
 from ml.serving.metrics import Metrics
+from ml.serving.protocol import Refusal
 from ml.serving.server import Service, _busy
 from ml.serving.settings import Settings
 from tests.ml.serving.samples import encode, photo
@@ -133,7 +134,7 @@ def test_who_would_wait_beyond_the_deadline_is_refused_and_told_when_to_come_aga
     model = StubEngine()
 
     async def main() -> None:
-        service = Service(Settings(deadline_seconds=5), model, numbers)  # type: ignore[arg-type]
+        service = Service(Settings(deadline_seconds=6), model, numbers)  # type: ignore[arg-type]
         await ask(service, Call())
         service.pipeline._stage_seconds[0] = 2.0  # each, lately
         model.gate.clear()
@@ -154,6 +155,42 @@ def test_who_would_wait_beyond_the_deadline_is_refused_and_told_when_to_come_aga
         service.close()
 
     run(main())
+
+
+def test_a_refusal_is_known_from_the_head_and_counted_and_all_else_is_let_in(numbers: Metrics) -> None:
+    model = StubEngine()
+    model.gate.clear()
+
+    async def main() -> list[Refusal | None]:
+        service = Service(Settings(max_queue=1), model, numbers)  # type: ignore[arg-type]
+        heads = [Call((b"x-request-id", b"mine")).scope for _ in range(4)]
+        heads[1]["path"] = "/ping"
+        heads[2]["method"] = "GET"
+        heads[3]["headers"].append((b"x-amzn-sagemaker-custom-attributes", b"deadline=soon"))
+        found = [service.refuse(heads[0])]
+        tasks = [ask(service, Call())]
+        await entered(model)
+        tasks.append(ask(service, Call()))
+        await queued(service, 1)
+        found += [service.refuse(head) for head in heads]
+        model.gate.set()
+        await asyncio.gather(*tasks)
+        service.close()
+        return found
+
+    before, refused, *others = run(main())
+    assert before is None
+    assert refused is not None
+    assert refused.status == 503
+    assert json.loads(refused.body)["error"]["type"] == "busy"
+    assert dict(refused.headers) == {
+        b"content-type": b"application/json",
+        b"content-length": b"%d" % len(refused.body),
+        b"x-request-id": b"mine",
+        b"retry-after": b"1",
+    }
+    assert others == [None] * 3
+    assert refusals(numbers) == {"busy": 1}
 
 
 def test_a_lone_request_is_let_in_however_slow_the_model_was(numbers: Metrics) -> None:
