@@ -128,6 +128,27 @@ def test_requests_in_flight_scale_out_by_the_high_resolution_metric(fast: Client
     assert (alarm["Period"], alarm["MetricName"]) == (10, "ConcurrentRequestsPerModel")
 
 
+def test_while_scaling_is_suspended_alarms_ring_and_nothing_scales(fast: Client, scaled: Scaled) -> None:
+    kinds = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+    scaled.register(1, 2, SuspendedState=dict.fromkeys(kinds, True))
+    names = [alarm["AlarmName"] for alarm in scaled.track(300.0)["Alarms"]]
+    with Load(fast, scaled.endpoint):
+        deadline = time.monotonic() + 60
+        while not scaled.cloudwatch.describe_alarms(AlarmNames=names, StateValue="ALARM")["MetricAlarms"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        passed = time.monotonic() + 3 * 60 / SPEED
+        while time.monotonic() < passed:
+            assert scaled.activities(all_=True) == []
+        scaled.scaling.register_scalable_target(
+            **scaled.where, SuspendedState=dict.fromkeys(kinds, False)
+        )  # as apply gives it back: the limits stay
+        scaled.until_count(2)
+    target = scaled.scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"][0]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 2)
+    assert target["SuspendedState"] == dict.fromkeys(kinds, False)
+
+
 def test_a_change_of_the_limits_scales_at_once(scaled: Scaled) -> None:
     scaled.register(2, 3)
     scaled.until_count(2)

@@ -18,6 +18,7 @@ from localcloud.scaling import (
     ScheduledAction,
     Step,
     StepScaling,
+    Suspended,
     TargetTracking,
 )
 
@@ -203,6 +204,29 @@ def test_it_does_not_scale_while_the_endpoint_is_updated_and_does_afterwards() -
     found = variant([tracking(out=60)], steady(250), blocked=lambda time: time <= 400).run(600)
     assert found.refused == [(180, Reason("TargetServicePutResourceAsUnscalable"))]
     assert found.done == [(420, 1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("load", "suspended", "moves"),
+    [
+        (250, Suspended(scale_out=True), (1200, 1, 3)),
+        (0, Suspended(scale_in=True), (1200, 5, 1)),
+    ],
+)
+def test_what_is_suspended_does_not_scale_and_does_once_it_goes_on(
+    load: float, suspended: Suspended, moves: tuple[float, int, int]
+) -> None:
+    found = variant([tracking()], steady(load), count=moves[1])
+    found.scaler.suspended = suspended
+    assert (found.run(1190).done, found.refused) == ([], [])
+    found.scaler.suspended = Suspended()
+    assert found.run(1200).done == [moves]
+
+
+def test_the_other_direction_scales_while_one_is_suspended() -> None:
+    found = variant([tracking()], steady(250))
+    found.scaler.suspended = Suspended(scale_in=True, scheduled=True)
+    assert found.run(200).done == [(180, 1, 3)]
 
 
 def test_a_new_minimum_or_maximum_scales_at_once_and_is_the_cause() -> None:
