@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
+_CLOSE: Final = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 TICK: Final = 0.002  # seconds between looks at what is due
 
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._free = free
         self._due = 0.0
         self._waits = False
+        self.last = False  # the server closes it after this answer
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
         assert found, self._received[:end]
         if len(self._received) >= end + 4 + int(found[1]):
             status = int(self._received[9:12])
+            self.last = _CLOSE.search(self._received, 0, end + 2) is not None
             self._received.clear()
             self._end(status)
 
@@ -122,11 +125,13 @@ class Client:
     def _freed(self, connection: Connection, answer: Answer | None) -> None:
         if answer is None:
             self._connections.discard(connection)
-            self._idle.remove(connection)
+            if connection in self._idle:
+                self._idle.remove(connection)
             return
         self.answers.append(answer)
-        if answer.status == 0:
+        if answer.status == 0 or connection.last:
             self._connections.discard(connection)
+            connection.close()
             return
         self._idle.append(connection)
         now = time.monotonic()

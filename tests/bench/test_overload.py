@@ -58,5 +58,10 @@ def test_an_open_loop_sends_at_its_rate_and_tells_of_what_it_could_not_send() ->
     assert set(ask(use, [OK], 1)) == {200}
 
 
+def test_a_connection_that_the_server_will_close_is_used_no_more() -> None:
+    last = OK.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+    assert ask(lambda client: client.closed_loop(1, 30), [OK, last], 1) == [200, 200]
+
+
 def test_a_connection_that_is_closed_is_an_answer_too() -> None:
     assert ask(lambda client: client.closed_loop(1, 30), [OK, b""], 1) == [200, 0]
