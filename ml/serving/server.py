@@ -17,11 +17,10 @@ from .errors import RequestError
 from .handlers import Prediction
 from .processors import cpu_count
 from .protocol import Refusal
-from .settings import Settings
+from .settings import ESTIMATED_SHARE, Settings
 
 MAX_READERS: Final = 512  # bodies being received
 MAX_HELD: Final = 256 * 2**20  # bytes of bodies that are received, or wait
-EXPECTED: Final = 0.8  # of a deadline; waits are longer than estimated, and then the work is in vain
 MAX_TRANSFORM_MB: Final = 100  # SageMaker's limit of what a transform job has under way to an instance
 BUSY: Final = "busy"
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads it but the log
@@ -212,7 +211,7 @@ class Service:
         if (
             self.pipeline.waiting >= self.settings.max_queue
             or self._held > MAX_HELD
-            or wait > EXPECTED * seconds > 0
+            or wait > ESTIMATED_SHARE * seconds > 0
         ):
             raise _busy(wait)
         if seconds <= 0:

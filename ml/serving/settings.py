@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+ESTIMATED_SHARE: Final = (
+    0.8  # of a deadline, that an answer is estimated to take at most; the rest is for errors
+)
+
 EngineKind = Literal["openvino", "torch"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ml.errors import KennelError
-from ml.serving.settings import Settings
+from ml.serving.settings import ESTIMATED_SHARE, Settings
 from ops import files, prices, state_bucket
 from ops.deploy import Deployment
 from ops.paths import shown
@@ -110,7 +110,7 @@ def instance_of(
         hourly = prices.hourly_usd(kind, stage.region)
         price_source = f"{stage.region}, table of {prices.table()['as_of']}"
     server = Settings()
-    waiting = min(float(server.deadline_seconds), server.max_queue / rate)
+    waiting = min(ESTIMATED_SHARE * server.deadline_seconds, server.max_queue / rate)
     return Known(
         Instance(rate, latency, waiting, hourly), kind, capacity_source, latency_source, price_source
     )
