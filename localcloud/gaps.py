@@ -16,7 +16,17 @@ from moto.core.base_backend import BackendDict, BaseBackend
 
 from localcloud.config import Config
 
-_SERVICES = ("sagemaker", "functions", "cloudwatch", "autoscaling", "ec2", "iam", "s3", "ssm")
+_SERVICES = (
+    "sagemaker",
+    "cloudformation",
+    "functions",
+    "cloudwatch",
+    "autoscaling",
+    "ec2",
+    "iam",
+    "s3",
+    "ssm",
+)
 
 
 def install(config: Config) -> None:

@@ -245,7 +245,9 @@ class Backend(ComponentBackend):
         kind, _, name = arn.split(":")[-1].partition("/")
         try:
             if kind == "notebook-instance-lifecycle-config":
-                resource = self.notebook_instance_lifecycle_configurations.get(name)
+                resource: Any = self.notebook_instance_lifecycle_configurations.get(name)
+            elif kind == "inference-component":
+                resource = self.components.get(name)
             else:
                 resource = super()._get_resource_from_arn(arn)
         except (AttributeError, ValueError):  # a kind that moto does not know, or no ARN at all
