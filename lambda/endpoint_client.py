@@ -23,6 +23,7 @@ from lambda_errors import (
     EndpointUnavailableError,
     MalformedPredictionError,
     ModelFailedError,
+    NoCopyError,
     SettingsError,
 )
 
@@ -47,6 +48,7 @@ RETRIED_MODEL_STATUSES = frozenset(
 )  # of the container: busy. Its 500 would only come again.
 NO_ANSWER = 0  # of the container: the connection broke, or its minute was over
 TIMED_OUT = "timed out"  # in SageMaker's words for the latter
+NO_COPY = "no capacity to process this request"  # in SageMaker's words, of an inference component
 
 
 class Prediction(NamedTuple):
@@ -78,6 +80,7 @@ class EndpointClient:
         url: str,
         region: str,
         *,
+        component: str | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -93,6 +96,7 @@ class EndpointClient:
             self._connect = functools.partial(
                 http.client.HTTPConnection, parts.netloc, timeout=CONNECT_SECONDS
             )
+        self._component = {"X-Amzn-SageMaker-Inference-Component": component} if component else {}
         self._clock = clock
         self._sleep = sleep
         self._connection: http.client.HTTPConnection | None = None
@@ -106,7 +110,7 @@ class EndpointClient:
         """
         began = self._clock()
         end = began + seconds
-        headers = {"Host": self._host, "Content-Type": content_type, "Accept": accept}
+        headers = {"Host": self._host, "Content-Type": content_type, "Accept": accept, **self._component}
         attempt = busy = 0
         while True:
             attempt += 1
@@ -243,6 +247,12 @@ def _failure(name: str, answer: _Answer) -> CallerError | EndpointError:
         return EndpointUnavailableError(
             f"Endpoint {name} is not available: {answer.error_type} (status {answer.status}).",
             busy=answer.status == THROTTLED and answer.error_type != "ModelNotReadyException",
+        )
+    if NO_COPY in str(answer.field("Message") or answer.field("message")):
+        # Not waited for: instances take minutes to come, and a waiting function costs money.
+        return NoCopyError(
+            f"Endpoint {name} has scaled to zero. This request makes it start a copy of its model, which takes some "
+            "minutes; send it again then."
         )
     return EndpointRefusedError(
         f"SageMaker refused the request to endpoint {name}: {answer.error_type} (status {answer.status})."

@@ -59,7 +59,8 @@ def _settings() -> Settings:
 
 @functools.cache
 def _client() -> EndpointClient:
-    return EndpointClient(_settings().runtime_url, _settings().region)
+    settings = _settings()
+    return EndpointClient(settings.runtime_url, settings.region, component=settings.component)
 
 
 # Lambda starts a sandbox with more CPU than the function has later, so what can be made now is made now.

@@ -51,6 +51,13 @@ class EndpointUnavailableError(EndpointError):
         super().__init__(message)
 
 
+class NoCopyError(EndpointError):
+    """The endpoint has scaled to zero. The request has been counted, and that brings a copy of the model."""
+
+    kind = "endpoint_scaled_to_zero"
+    status = 503
+
+
 class EndpointTimeoutError(EndpointError):
     """No answer before the function's own time is up."""
 

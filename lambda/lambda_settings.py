@@ -22,6 +22,7 @@ class Settings:
     region: str
     default_endpoint: str | None
     allowed_endpoints: frozenset[str]
+    component: str | None = None  # the inference component to ask, of endpoints that have such
     aliases: Mapping[str, str] = field(default_factory=dict)  # names that old callers send → allowed names
     fetch: FetchPolicy = field(default_factory=FetchPolicy)
     log_level: str = "INFO"
@@ -46,6 +47,12 @@ class Settings:
             raise SettingsError(
                 "Set ENDPOINT_NAME or ALLOWED_ENDPOINTS: no endpoint may be called otherwise."
             )
+        component = env.get("KENNEL_INFERENCE_COMPONENT")
+        if component is not None and not ENDPOINT_NAME.fullmatch(component):
+            raise SettingsError(
+                "KENNEL_INFERENCE_COMPONENT takes the name of an inference component (letters, digits, hyphens, at "
+                f"most 63 characters); received {component!r}."
+            )
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in LOG_LEVELS:
             raise SettingsError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}; received {level!r}.")
@@ -54,6 +61,7 @@ class Settings:
             region=region,
             default_endpoint=default,
             allowed_endpoints=allowed,
+            component=component,
             aliases=_aliases(env.get("ENDPOINT_ALIASES", "{}"), allowed),
             fetch=_fetch_policy(env),
             log_level=level,

@@ -16,6 +16,7 @@ from lambda_errors import (
     EndpointUnavailableError,
     MalformedPredictionError,
     ModelFailedError,
+    NoCopyError,
     SettingsError,
 )
 
@@ -184,6 +185,25 @@ def test_what_would_not_pass_is_raised_at_once(
     endpoint.replies = [reply]
     assert failure(client, EndpointRefusedError) == message
     assert len(endpoint.requests) == 1
+
+
+def test_an_endpoint_at_zero_is_told_at_once_and_may_be_asked_again(
+    client: EndpointClient, endpoint: FakeEndpoint
+) -> None:
+    said = b'{"Message": "Inference Component has no capacity to process this request. Try later."}'
+    endpoint.replies = [Reply(400, said, {"x-amzn-ErrorType": "ValidationError"})]
+    assert "scaled to zero" in failure(client, NoCopyError)
+    assert (len(endpoint.requests), NoCopyError.status) == (1, 503)
+
+
+def test_an_inference_component_is_asked_by_its_name(endpoint: FakeEndpoint) -> None:
+    endpoint.replies = [OK]
+    client = EndpointClient(endpoint.url, "us-east-1", component="dogs-classifier")
+    invoke(client)
+    client.close()
+    headers = endpoint.requests[0].headers
+    assert headers["x-amzn-sagemaker-inference-component"] == "dogs-classifier"
+    assert "x-amzn-sagemaker-inference-component" in headers["authorization"]
 
 
 def test_a_crash_of_the_model_is_not_repeated(client: EndpointClient, endpoint: FakeEndpoint) -> None:

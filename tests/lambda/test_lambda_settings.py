@@ -96,3 +96,10 @@ def test_a_wrong_setting_is_refused_with_its_rule(environment: dict[str, str], m
     with pytest.raises(SettingsError) as caught:
         settings(**environment)
     assert str(caught.value) == message
+
+
+def test_an_inference_component_is_named_and_checked() -> None:
+    assert settings().component is None
+    assert settings(KENNEL_INFERENCE_COMPONENT="dogs-classifier").component == "dogs-classifier"
+    with pytest.raises(SettingsError, match="KENNEL_INFERENCE_COMPONENT"):
+        settings(KENNEL_INFERENCE_COMPONENT="dogs/classifier")
