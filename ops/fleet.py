@@ -12,6 +12,7 @@ from ops.live import is_gone
 from ops.stage import Stage
 
 CONFIGURATION = "aws_sagemaker_endpoint_configuration"
+STACK = "aws_cloudformation_stack"  # of an endpoint that scales to zero: the configuration is in it
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ def served_digest(stage: Stage, fleet: Fleet) -> str | None:
     client = stage.client("sagemaker")
     try:
         config = client.describe_endpoint_config(EndpointConfigName=fleet.config)
-        model = client.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+        names = [variant["ModelName"] for variant in config["ProductionVariants"] if "ModelName" in variant]
+        names = names or component_models(client, fleet.endpoint)
+        if not names:
+            return None
+        model = client.describe_model(ModelName=names[0])
     except ClientError as error:
         if is_gone(error):
             return None
@@ -68,11 +73,22 @@ def served_digest(stage: Stage, fleet: Fleet) -> str | None:
     return found[1] if found else None
 
 
+def component_models(client: Any, endpoint: str) -> list[str]:
+    """Return the models of the endpoint's inference components."""
+    found = client.list_inference_components(EndpointNameEquals=endpoint)["InferenceComponents"]
+    described = (
+        client.describe_inference_component(InferenceComponentName=one["InferenceComponentName"])
+        for one in found
+    )
+    return [one["Specification"]["ModelName"] for one in described if "ModelName" in one["Specification"]]
+
+
 def recorded_config(state: dict[str, Any]) -> str | None:
     """Return the configuration that Terraform's state has for the endpoint, whether it runs it or not."""
     for resource in state.get("resources", []):
-        if resource["type"] == CONFIGURATION:
-            for instance in resource["instances"]:
-                if "deposed" not in instance:
-                    return str(instance["attributes"]["name"])
+        for instance in resource["instances"]:
+            if resource["type"] == CONFIGURATION and "deposed" not in instance:
+                return str(instance["attributes"]["name"])
+            if resource["type"] == STACK and instance["attributes"].get("outputs"):
+                return str(instance["attributes"]["outputs"]["EndpointConfigName"])
     return None

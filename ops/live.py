@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
 from ops.predict import ask
+from ops.scaling import resource_id
 from ops.stage import Stage
 
 STABLE = {"InService", "OutOfService", "Failed", "UpdateRollbackFailed"}
@@ -34,6 +35,7 @@ class Report:
 
     lines: list[tuple[str, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    copies: int | None = None  # of the inference component that serves; None: the endpoint's own model does
 
     def check(self, name: str, value: str, fault: str | None) -> None:
         self.lines.append((name, value))
@@ -50,7 +52,9 @@ def verify(stage: Stage, outputs: dict[str, Any], golden: Golden | None) -> Repo
     report = look(stage, outputs)
     if golden is None and outputs.get("endpoint_name"):
         report.check("golden photo", "not asked: the archive is not on this machine", None)
-    if golden is not None and outputs.get("endpoint_name") and not report.wrong:
+    elif outputs.get("endpoint_name") and report.copies == 0:
+        report.check("golden photo", "not asked: the endpoint has scaled to zero", None)
+    elif golden is not None and outputs.get("endpoint_name") and not report.wrong:
         answer = ask(stage, outputs, golden.image)
         right = answer.get("label") == golden.label
         report.check(
@@ -115,13 +119,40 @@ def _look_at_endpoint(stage: Stage, outputs: dict[str, Any], report: Report) -> 
     for variant in described.get("ProductionVariants", []):
         count, wanted = variant.get("CurrentInstanceCount", 0), variant.get("DesiredInstanceCount", 0)
         report.check("instances", f"{count} of {wanted} ({variant['VariantName']})", None)
+    if outputs.get("inference_component_name"):
+        _look_at_component(stage, outputs, report)
     if outputs.get("autoscaling"):
         _look_at_scaling(stage, outputs, report)
 
 
+def _look_at_component(stage: Stage, outputs: dict[str, Any], report: Report) -> None:
+    name = outputs["inference_component_name"]
+    try:
+        described = stage.client("sagemaker").describe_inference_component(InferenceComponentName=name)
+    except ClientError as error:
+        if not is_gone(error):
+            raise
+        report.check("component", f"{name}: gone", f"the inference component {name} is gone")
+        return
+    state = described["InferenceComponentStatus"]
+    reason = f": {described['FailureReason']}" if described.get("FailureReason") else ""
+    fault = (
+        None if state in ("InService", "Updating") else f"the inference component {name} is {state}{reason}"
+    )
+    model = described["Specification"].get("ModelName")
+    if model != outputs["model_name"]:
+        fault = f"the inference component {name} serves {model}, planned was {outputs['model_name']}{reason}"
+    counts = described["RuntimeConfig"]
+    report.copies = counts["CurrentCopyCount"]
+    report.check(
+        "component", f"{name}: {state}, {report.copies} of {counts['DesiredCopyCount']} copies{reason}", fault
+    )
+
+
 def _look_at_scaling(stage: Stage, outputs: dict[str, Any], report: Report) -> None:
     declared = outputs["autoscaling"]
-    resource = f"endpoint/{outputs['endpoint_name']}/variant/{outputs['endpoint_variant']}"
+    resource = resource_id(outputs)
+    what = "copies" if outputs.get("inference_component_name") else "instances"
     found = stage.client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace="sagemaker", ResourceIds=[resource]
     )["ScalableTargets"]
@@ -134,7 +165,7 @@ def _look_at_scaling(stage: Stage, outputs: dict[str, Any], report: Report) -> N
     how = "in steps" if declared.get("policy") == "step" else f"target {declared['target']}"
     report.check(
         "scaling",
-        f"{limits[0]} to {limits[1]} instances, {how}" + ", by a schedule" * scheduled,
+        f"{limits[0]} to {limits[1]} {what}, {how}" + ", by a schedule" * scheduled,
         None
         if limits == planned or scheduled
         else f"scaling between {limits} is live, planned was {planned}",

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
 from ops import files, leftovers, live
+from ops.fleet import component_models
 from ops.paths import shown
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper
@@ -157,7 +158,8 @@ def in_service(sweeper: Sweeper, endpoints: list[str]) -> set[str]:
         live.wait_until_stable(sweeper.stage, endpoint)
         configuration = client.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
         variants = client.describe_endpoint_config(EndpointConfigName=configuration)["ProductionVariants"]
-        names |= {configuration, *(variant["ModelName"] for variant in variants)}
+        models = [variant["ModelName"] for variant in variants if "ModelName" in variant]
+        names |= {configuration, *(models or component_models(client, endpoint))}
     return names
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ops import files
 from ops.stage import Stage
 
-NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
+NAMESPACE = "sagemaker"
 KINDS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 # What is put again as it was described.
 POLICY = (
@@ -25,13 +25,25 @@ SCHEDULED = ("ScheduledActionName", "Schedule", "Timezone", "StartTime", "EndTim
 
 
 def resource_id(outputs: dict[str, Any]) -> str:
+    """Return what scales: the endpoint's variant or, where that may go down to zero, its inference component."""
+    if component := outputs.get("inference_component_name"):
+        return f"inference-component/{component}"
     return f"endpoint/{outputs['endpoint_name']}/variant/{outputs['endpoint_variant']}"
+
+
+def dimension(resource: str) -> str:
+    of_copies = resource.startswith("inference-component/")
+    return (
+        "sagemaker:inference-component:DesiredCopyCount"
+        if of_copies
+        else "sagemaker:variant:DesiredInstanceCount"
+    )
 
 
 def target(stage: Stage, resource: str) -> dict[str, Any] | None:
     """Return the scalable target as Application Auto Scaling describes it."""
     found = stage.client("application-autoscaling").describe_scalable_targets(
-        ServiceNamespace=NAMESPACE, ResourceIds=[resource], ScalableDimension=DIMENSION
+        ServiceNamespace=NAMESPACE, ResourceIds=[resource], ScalableDimension=dimension(resource)
     )["ScalableTargets"]
     return found[0] if found else None
 
@@ -74,7 +86,7 @@ def away(stage: Stage, resource: str) -> Iterator[None]:
         yield
         return
     client = stage.client("application-autoscaling")
-    where = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
+    where = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": dimension(resource)}
     policies = client.describe_scaling_policies(**where)["ScalingPolicies"]
     actions = client.describe_scheduled_actions(**where)["ScheduledActions"]
     client.deregister_scalable_target(**where)
@@ -96,7 +108,10 @@ def _of(described: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _suspend(stage: Stage, resource: str, state: dict[str, bool]) -> None:
     stage.client("application-autoscaling").register_scalable_target(
-        ServiceNamespace=NAMESPACE, ResourceId=resource, ScalableDimension=DIMENSION, SuspendedState=state
+        ServiceNamespace=NAMESPACE,
+        ResourceId=resource,
+        ScalableDimension=dimension(resource),
+        SuspendedState=state,
     )
 
 

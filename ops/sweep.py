@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from ml.errors import KennelError
 from ops.live import is_gone, wait_until_stable
+from ops.scaling import dimension
 from ops.stage import Stage
 
 TAG = "kennel:stage"
@@ -146,8 +147,37 @@ def _deregister(sweeper: Sweeper, resource: str) -> object:
     return sweeper.client("application-autoscaling").deregister_scalable_target(
         ServiceNamespace="sagemaker",
         ResourceId=resource,
-        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        ScalableDimension=dimension(resource),
     )
+
+
+def _stacks(sweeper: Sweeper) -> Iterator[str]:
+    for stack in sweeper.pages("cloudformation", "describe_stacks", "Stacks"):
+        tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+        if sweeper.is_ours(stack["StackName"]) and tags.get(TAG) == sweeper.prefix:
+            yield stack["StackName"]
+
+
+def _delete_stack(sweeper: Sweeper, name: str) -> object:
+    client = sweeper.client("cloudformation")
+    stack = client.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+    client.delete_stack(StackName=stack)
+    delay = 1 if sweeper.stage.name == "local" else 15
+    return client.get_waiter("stack_delete_complete").wait(
+        StackName=stack, WaiterConfig={"Delay": delay, "MaxAttempts": DELETE_SECONDS // delay}
+    )
+
+
+def _delete_component(sweeper: Sweeper, name: str) -> object:
+    """One that is being made or updated cannot be deleted, nor an endpoint before it is gone."""
+    client = sweeper.client("sagemaker")
+    deadline = time.monotonic() + DELETE_SECONDS
+    while time.monotonic() < deadline:  # the ClientError of one that is gone ends it
+        state = client.describe_inference_component(InferenceComponentName=name)["InferenceComponentStatus"]
+        if state in {"InService", "Failed"}:
+            client.delete_inference_component(InferenceComponentName=name)
+        time.sleep(1)
+    return None
 
 
 def _delete_endpoint(sweeper: Sweeper, name: str) -> object:
@@ -325,6 +355,17 @@ def remove_bucket(s3: Any, bucket: str) -> object:
 
 KINDS: dict[str, tuple[Listing, Removal]] = {  # in the order in which they let go of each other
     "scalable target": (_scalable_targets, _deregister),
+    "stack": (_stacks, _delete_stack),
+    "inference component": (
+        _named(
+            "sagemaker",
+            "list_inference_components",
+            "InferenceComponents",
+            "InferenceComponentName",
+            _sagemaker_tags("InferenceComponentArn"),
+        ),
+        _delete_component,
+    ),
     "endpoint": (
         _named("sagemaker", "list_endpoints", "Endpoints", "EndpointName", _sagemaker_tags("EndpointArn")),
         _delete_endpoint,

@@ -47,17 +47,19 @@ module "iam" {
   }
   endpoint = var.model == null ? null : {
     image         = var.endpoint.image
-    log_group_arn = module.endpoint[0].log_group.arn
+    log_group_arn = local.scale_to_zero ? module.scale_to_zero[0].log_group.arn : module.endpoint[0].log_group.arn
+    components    = local.scale_to_zero
     in_vpc        = var.endpoint.in_vpc
     captures      = var.endpoint.capture_percent != null
     bulk          = var.endpoint.bulk
   }
   lambda = {
-    endpoint_name  = local.endpoint_name
-    log_group_arn  = module.lambda.log_group.arn
-    in_vpc         = var.lambda.in_vpc
-    tracing        = var.lambda.tracing
-    on_failure_arn = try(var.lambda.asynchronous.on_failure_arn, null)
+    endpoint_name       = local.endpoint_name
+    inference_component = local.component
+    log_group_arn       = module.lambda.log_group.arn
+    in_vpc              = var.lambda.in_vpc
+    tracing             = var.lambda.tracing
+    on_failure_arn      = try(var.lambda.asynchronous.on_failure_arn, null)
   }
 }
 

@@ -10,8 +10,10 @@ locals {
 
   # Names, not attributes, where the one who asks must come before the one who is named: a role before its endpoint, an
   # alarm before the update that it may undo, a function before there is any model.
-  endpoint_name = local.prefix
+  endpoint_name = local.scale_to_zero ? "${local.prefix}-zero" : local.prefix # of the other kind, made while the one goes
   variant_name  = "primary"
+  scale_to_zero = try(var.autoscaling.scale_to_zero, false)
+  component     = local.scale_to_zero ? "${local.prefix}-classifier" : null
   function_name = "${local.prefix}-classify"
   alias_name    = "live"
 

@@ -70,7 +70,7 @@ output "training_image" {
 # depend on fails, and would name a model whose update was rolled back.
 output "model" {
   description = "The model that the endpoint serves: name, sha256, metrics, config_name, and the earlier ones to go back to, the latest first; null without one."
-  value = one([for config_name in module.endpoint[*].config_name : {
+  value = one([for config_name in local.serving[*].config_name : {
     name        = var.model.name
     sha256      = var.model.sha256
     metrics     = var.model.metrics
@@ -86,27 +86,32 @@ output "model_archives" {
 
 output "endpoint_name" {
   description = "The endpoint, once it is in service; null without a model."
-  value       = one(module.endpoint[*].name)
+  value       = one(local.serving[*].name)
 }
 
 output "endpoint_config_name" {
   description = "The configuration that the endpoint is meant to run; null without a model."
-  value       = one(module.endpoint[*].config_name)
+  value       = one(local.serving[*].config_name)
 }
 
 output "model_name" {
   description = "The SageMaker model in that configuration; null without a model."
-  value       = one(module.endpoint[*].model_name)
+  value       = one(local.serving[*].model_name)
 }
 
 output "endpoint_variant" {
   description = "The endpoint's production variant; null without a model."
-  value       = one(module.endpoint[*].variant)
+  value       = one(local.serving[*].variant)
+}
+
+output "inference_component_name" {
+  description = "The inference component that requests ask by its name; null without autoscaling.scale_to_zero."
+  value       = one(module.scale_to_zero[*].component)
 }
 
 output "autoscaling" {
   description = "What scaling is in force: min, max, metric, target, cooldowns in seconds, scales_in; null without scaling."
-  value       = one(module.autoscaling[*].scaling)
+  value       = one(concat(module.autoscaling[*].scaling, module.scale_to_zero[*].scaling))
 }
 
 output "lambda_function_name" {
@@ -147,7 +152,7 @@ output "notebook_name" {
 output "log_groups" {
   description = "Log groups by who writes to them: lambda and, with a model, endpoint; network with flow logs; training_instance with one."
   value = { for writer, name in {
-    endpoint = try(module.endpoint[0].log_group.name, null)
+    endpoint = try(local.serving[0].log_group.name, null)
     lambda   = module.lambda.log_group.name
     network  = module.network.flow_log_group_name
 

@@ -2,7 +2,7 @@
 
 module "endpoint" {
   source = "./modules/endpoint"
-  count  = var.model == null ? 0 : 1
+  count  = var.model == null || local.scale_to_zero ? 0 : 1
 
   name                 = local.endpoint_name
   variant              = local.variant_name
@@ -28,7 +28,7 @@ module "endpoint" {
 
 module "autoscaling" {
   source = "./modules/autoscaling"
-  count  = var.model == null || var.autoscaling == null ? 0 : 1
+  count  = var.model == null || var.autoscaling == null || local.scale_to_zero ? 0 : 1
 
   autoscaling = var.autoscaling
   endpoint = {
@@ -36,6 +36,25 @@ module "autoscaling" {
     variant = module.endpoint[0].variant
   }
   instance_type = module.endpoint[0].instance_type
+}
+
+# In place of both, by choice.
+module "scale_to_zero" {
+  source = "./modules/scale_to_zero"
+  count  = var.model != null && local.scale_to_zero ? 1 : 0
+
+  name      = local.endpoint_name
+  variant   = local.variant_name
+  component = local.component
+  role_arn  = module.iam.roles["endpoint"].arn
+  vpc       = var.endpoint.in_vpc ? local.attachment : null
+  model = {
+    image       = var.endpoint.image
+    archive_uri = module.storage.archives[var.model.sha256].uri
+  }
+  live_copies = local.live_instance_count
+  endpoint    = merge(var.endpoint, { environment = merge(local.container_environment, var.endpoint.environment) })
+  autoscaling = var.autoscaling
 }
 
 module "lambda" {
@@ -48,8 +67,9 @@ module "lambda" {
   lambda   = merge(var.lambda, { package = "${path.module}/${var.lambda.package}" })
   vpc      = var.lambda.in_vpc ? local.attachment : null
   endpoint = {
-    name    = local.endpoint_name
-    aliases = var.lambda.endpoint_aliases
+    name                = local.endpoint_name
+    aliases             = setunion(var.lambda.endpoint_aliases, local.scale_to_zero ? [local.prefix] : [])
+    inference_component = local.component
   }
 }
 
@@ -68,6 +88,8 @@ module "observability" {
 }
 
 locals {
+  serving = concat(module.endpoint, module.scale_to_zero) # one of them, or none without a model
+
   # Of an endpoint of fixed size, the declared count holds. Of one that scales, what was scaled out stays, between the limits
   # that may be in force: a schedule moves them.
   limits = flatten([for range in concat([var.autoscaling], values(try(var.autoscaling.scheduled, {}))) :

@@ -209,6 +209,11 @@ variable "rollout" {
     condition     = try(var.rollout.percent, null) == null ? true : var.rollout.percent >= lookup({ LINEAR = 10, ALL_AT_ONCE = 51 }, var.rollout.routing, 1) && var.rollout.percent <= 50
     error_message = "rollout.percent must be between 1 and 50 for CANARY, between 10 and 50 for LINEAR, and absent for ALL_AT_ONCE; got ${jsonencode(try(var.rollout.percent, null))}."
   }
+
+  validation {
+    condition     = !try(var.autoscaling.scale_to_zero, false) || contains(["ALL_AT_ONCE"], try(var.rollout.routing, "ALL_AT_ONCE"))
+    error_message = "rollout.routing must be ALL_AT_ONCE with autoscaling.scale_to_zero, which moves traffic to a new model all at once: leave out --canary and --linear; got ${jsonencode(try(var.rollout.routing, null))}."
+  }
 }
 
 variable "endpoint" {
@@ -266,11 +271,27 @@ variable "endpoint" {
     condition     = var.autoscaling == null ? true : var.endpoint.instance_count >= var.autoscaling.min_instances && var.endpoint.instance_count <= var.autoscaling.max_instances
     error_message = "endpoint.instance_count must be between autoscaling.min_instances and autoscaling.max_instances; got ${var.endpoint.instance_count}."
   }
+
+  validation {
+    condition     = !try(var.autoscaling.scale_to_zero, false) || coalesce(try(var.endpoint.deployment.routing, null), "ALL_AT_ONCE") == "ALL_AT_ONCE"
+    error_message = "endpoint.deployment.routing must be left out with autoscaling.scale_to_zero, which moves traffic to a new model all at once; got ${jsonencode(try(var.endpoint.deployment.routing, null))}."
+  }
+
+  validation {
+    condition     = !try(var.autoscaling.scale_to_zero, false) || var.endpoint.capture_percent == null
+    error_message = "endpoint.capture_percent must be left out with autoscaling.scale_to_zero, which records no requests; got ${jsonencode(var.endpoint.capture_percent)}."
+  }
 }
 
 variable "autoscaling" {
-  description = "How the endpoint scales; null: it does not. modules/autoscaling."
+  description = <<-EOT
+    How the endpoint scales; null: it does not. modules/autoscaling. Besides:
+    - scale_to_zero: down to min_instances = 0, with an inference component: modules/scale_to_zero, whose metrics and defaults then hold.
+    - copy: with scale_to_zero, the cores and the memory of a copy of the model.
+  EOT
   type = object({
+    scale_to_zero              = optional(bool, false)
+    copy                       = optional(object({ cpu_cores = optional(number), memory_mb = optional(number) }))
     min_instances              = optional(number, 1)
     max_instances              = optional(number, 4)
     metric                     = optional(string)
@@ -299,6 +320,16 @@ variable "autoscaling" {
     })), {})
   })
   default = {}
+
+  validation {
+    condition     = try(var.autoscaling.scale_to_zero, false) || try(var.autoscaling.min_instances, 1) >= 1
+    error_message = "autoscaling.min_instances must be at least 1 without autoscaling.scale_to_zero = true: an endpoint goes down to none only with an inference component; got ${try(var.autoscaling.min_instances, 1)}."
+  }
+
+  validation {
+    condition     = try(var.autoscaling.scale_to_zero, false) || try(var.autoscaling.copy, null) == null
+    error_message = "autoscaling.copy must be left out without autoscaling.scale_to_zero = true: an instance then serves the model alone."
+  }
 }
 
 variable "lambda" {

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from ops.console.cloud import Cloud
 from ops.console.endpoint import seconds
+from ops.scaling import resource_id
 
 ACTIVITIES = 40
 
@@ -22,7 +23,7 @@ def scaling(cloud: Cloud) -> dict[str, Any] | None:
     client = cloud.client("application-autoscaling")
     resource = {
         "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{outputs['endpoint_name']}/variant/{outputs['endpoint_variant']}",
+        "ResourceId": resource_id(outputs),
     }
     targets = client.describe_scalable_targets(
         ServiceNamespace="sagemaker", ResourceIds=[resource["ResourceId"]]
@@ -116,7 +117,9 @@ def alarms(cloud: Cloud) -> list[dict[str, Any]]:
     """Return the stage's alarms and those of its scaling, the loudest first."""
     client = cloud.client("cloudwatch")
     prefixes = [f"{cloud.prefix}-"]
-    if name := cloud.outputs.get("endpoint_name"):
+    if name := cloud.outputs.get("inference_component_name"):
+        prefixes.append(f"TargetTracking-inference-component/{name}")
+    elif name := cloud.outputs.get("endpoint_name"):
         prefixes.append(f"TargetTracking-endpoint/{name}/")
     found = [
         alarm

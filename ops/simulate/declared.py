@@ -121,7 +121,10 @@ def of_variables(variables_file: Path, source: str) -> Scaling:
         raise KennelError(
             "The stage's endpoint scales.", "autoscaling = null", f"Give it a policy in {variables_file}."
         )
-    values = _defaults("autoscaling") | {name: value for name, value in given.items() if value is not None}
+    module = "scale_to_zero" if given.get("scale_to_zero") else None
+    values = _defaults("autoscaling", module) | {
+        name: value for name, value in given.items() if value is not None
+    }
     endpoint = _defaults("endpoint") | {
         name: value
         for name, value in (declared.value_of("endpoint", variables_file) or {}).items()
@@ -186,10 +189,10 @@ def _declared_steps(values: dict[str, Any], out_cooldown: float, in_cooldown: fl
     return tuple(policies)
 
 
-def _defaults(variable: str) -> dict[str, Any]:
+def _defaults(variable: str, module: str | None = None) -> dict[str, Any]:
     """The defaults of optional attributes, the module's before the root's: plain numbers, strings, true and false."""
     found: dict[str, Any] = {}
-    for directory in (TERRAFORM, TERRAFORM / "modules" / variable):
+    for directory in (TERRAFORM, TERRAFORM / "modules" / (module or variable)):
         block = declared.variables(directory)[variable]
         for name, text in re.findall(
             r"(\w+) = optional\(\w+, (-?[\d.]+|\\?\"[^\"]*\"|true|false)\)", str(block["type"])

@@ -298,3 +298,27 @@ run "lets_jobs_pull_the_image_that_is_named_and_no_other" {
     error_message = "The role must be good for the image's repository, wherever it is."
   }
 }
+
+run "scales_to_zero_by_choice" {
+  command = plan
+
+  variables {
+    model       = { name = "dogs", archive = "nowhere/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    autoscaling = { scale_to_zero = true, min_instances = 0 }
+  }
+
+  assert {
+    condition     = length(module.endpoint) == 0 && length(module.autoscaling) == 0 && length(module.scale_to_zero) == 1
+    error_message = "One endpoint must stand in place of the other."
+  }
+
+  assert {
+    condition     = output.endpoint_name == "kennel-dev-zero" && output.endpoint_variant == "primary" && output.inference_component_name == "kennel-dev-classifier"
+    error_message = "Endpoint and component must be named after the stage, the endpoint unlike the one that it replaces."
+  }
+
+  assert {
+    condition     = output.autoscaling.min == 0 && output.autoscaling.max == 4 && output.log_groups.endpoint == "/aws/sagemaker/InferenceComponents/kennel-dev-classifier"
+    error_message = "What scales and where its logs are must be told."
+  }
+}

@@ -461,3 +461,56 @@ run "refuses_a_training_image_of_another_registry" {
 
   expect_failures = [var.training]
 }
+
+run "refuses_no_instance_without_scaling_to_zero" {
+  command = plan
+
+  variables {
+    autoscaling = { min_instances = 0 }
+  }
+
+  expect_failures = [var.autoscaling]
+}
+
+run "refuses_the_size_of_a_copy_without_scaling_to_zero" {
+  command = plan
+
+  variables {
+    autoscaling = { copy = { cpu_cores = 1 } }
+  }
+
+  expect_failures = [var.autoscaling]
+}
+
+run "refuses_a_canary_with_scaling_to_zero" {
+  command = plan
+
+  variables {
+    autoscaling = { scale_to_zero = true, min_instances = 0 }
+    rollout     = { routing = "CANARY", percent = 10 }
+  }
+
+  expect_failures = [var.rollout]
+}
+
+run "refuses_a_canary_of_the_stage_with_scaling_to_zero" {
+  command = plan
+
+  variables {
+    autoscaling = { scale_to_zero = true, min_instances = 0 }
+    endpoint    = { deployment = { routing = "CANARY" } }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_recorded_requests_with_scaling_to_zero" {
+  command = plan
+
+  variables {
+    autoscaling = { scale_to_zero = true, min_instances = 0 }
+    endpoint    = { capture_percent = 10 }
+  }
+
+  expect_failures = [var.endpoint]
+}

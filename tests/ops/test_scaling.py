@@ -145,3 +145,12 @@ def test_what_did_not_scale_is_not_registered(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), scaling.away(stage, RESOURCE):
         raise RuntimeError
     assert not stage.exists
+
+
+def test_what_scales_is_the_variant_or_the_component_where_there_is_one() -> None:
+    outputs = {"endpoint_name": "kennel-dev", "endpoint_variant": "primary", "inference_component_name": None}
+    assert scaling.resource_id(outputs) == RESOURCE
+    assert scaling.dimension(RESOURCE) == "sagemaker:variant:DesiredInstanceCount"
+    component = scaling.resource_id(outputs | {"inference_component_name": "kennel-dev-classifier"})
+    assert component == "inference-component/kennel-dev-classifier"
+    assert scaling.dimension(component) == "sagemaker:inference-component:DesiredCopyCount"

@@ -31,3 +31,20 @@ def test_an_image_repository_of_the_stage_is_found_and_removed_with_its_images(e
     assert list(listing(sweeper)) == ["kennel-dev-serving"]
     removal(sweeper, "kennel-dev-serving")
     assert list(listing(sweeper)) == []
+
+
+def test_a_stack_of_the_stage_is_found_and_removed_and_no_other(ecr: Any) -> None:
+    client = boto3.client("cloudformation", region_name="eu-west-1")
+    template = '{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}'
+    for name, owner in (
+        ("kennel-dev-zero", "kennel-dev"),
+        ("kennel-dev-else", "else"),
+        ("other", "kennel-dev"),
+    ):
+        client.create_stack(StackName=name, TemplateBody=template, Tags=[{"Key": TAG, "Value": owner}])
+    stage: Any = SimpleNamespace(client=lambda _: client, name="local")
+    listing, removal = KINDS["stack"]
+    sweeper = Sweeper(stage, "kennel-dev")
+    assert list(listing(sweeper)) == ["kennel-dev-zero"]
+    removal(sweeper, "kennel-dev-zero")
+    assert list(listing(sweeper)) == []

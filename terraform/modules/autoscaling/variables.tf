@@ -73,7 +73,7 @@ variable "autoscaling" {
 
   validation {
     condition     = var.autoscaling.min_instances >= 1 && floor(var.autoscaling.min_instances) == var.autoscaling.min_instances
-    error_message = "autoscaling.min_instances must be a whole number from 1 (zero needs inference components); got ${var.autoscaling.min_instances}."
+    error_message = "autoscaling.min_instances must be a whole number from 1 (zero needs autoscaling.scale_to_zero); got ${var.autoscaling.min_instances}."
   }
 
   validation {

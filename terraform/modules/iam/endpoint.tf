@@ -38,7 +38,7 @@ data "aws_iam_policy_document" "endpoint" {
     condition {
       test     = "StringEquals"
       variable = "cloudwatch:namespace"
-      values   = concat(["/aws/sagemaker/Endpoints"], var.endpoint.bulk ? ["/aws/sagemaker/TransformJobs"] : [])
+      values   = concat(["/aws/sagemaker/Endpoints"], var.endpoint.bulk ? ["/aws/sagemaker/TransformJobs"] : [], var.endpoint.components ? ["/aws/sagemaker/InferenceComponents"] : [])
     }
   }
 

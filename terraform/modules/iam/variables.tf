@@ -76,13 +76,14 @@ variable "network" {
 }
 
 variable "endpoint" {
-  description = "What the endpoint's role is for: the image that it pulls, its log group, whether it sits in the network, records requests, and runs in bulk (batch transform). Null: no endpoint."
+  description = "What the endpoint's role is for: the image that it pulls, its log group, whether it sits in the network, records requests, runs in bulk (batch transform), and has inference components. Null: no endpoint."
   type = object({
     image         = string
     log_group_arn = string
     in_vpc        = optional(bool, false)
     captures      = optional(bool, false)
     bulk          = optional(bool, false)
+    components    = optional(bool, false)
   })
   default = null
 
@@ -98,17 +99,23 @@ variable "lambda" {
     it is for; the log group is there before the role.
   EOT
   type = object({
-    endpoint_name  = string
-    log_group_arn  = string
-    in_vpc         = optional(bool, false)
-    tracing        = optional(bool, false)
-    on_failure_arn = optional(string)
+    endpoint_name       = string
+    inference_component = optional(string)
+    log_group_arn       = string
+    in_vpc              = optional(bool, false)
+    tracing             = optional(bool, false)
+    on_failure_arn      = optional(string)
   })
   nullable = false
 
   validation {
     condition     = can(regex("^[a-zA-Z0-9_-]{1,64}$", var.lambda.endpoint_name))
     error_message = "lambda.endpoint_name must be 1 to 64 letters, digits, hyphens and underscores, because a wildcard would widen the grant; got ${jsonencode(var.lambda.endpoint_name)}."
+  }
+
+  validation {
+    condition     = var.lambda.inference_component == null ? true : can(regex("^[a-zA-Z0-9-]{1,63}$", var.lambda.inference_component))
+    error_message = "lambda.inference_component must be null or 1 to 63 letters, digits and hyphens, because a wildcard would widen the grant; got ${jsonencode(var.lambda.inference_component)}."
   }
 
   validation {

@@ -21,7 +21,7 @@ resource "aws_lambda_function" "this" {
   reserved_concurrent_executions = var.lambda.reserved_concurrency
 
   environment {
-    variables = {
+    variables = merge({
       ENDPOINT_NAME         = var.endpoint.name
       ALLOWED_ENDPOINTS     = var.endpoint.name
       ENDPOINT_ALIASES      = jsonencode({ for alias in var.endpoint.aliases : alias => var.endpoint.name })
@@ -31,7 +31,7 @@ resource "aws_lambda_function" "this" {
       FETCH_TIMEOUT_SECONDS = tostring(var.lambda.fetch.timeout_seconds)
       LOG_LEVEL             = var.lambda.log_level
       STAGE                 = var.stage
-    }
+    }, { for component in var.endpoint.inference_component[*] : "KENNEL_INFERENCE_COMPONENT" => component })
   }
 
   tracing_config {

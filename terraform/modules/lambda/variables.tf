@@ -44,10 +44,11 @@ variable "role_arn" {
 }
 
 variable "endpoint" {
-  description = "The endpoint to call, which need not be there yet, and the names that old callers still send for it."
+  description = "The endpoint to call, which need not be there yet, the names that old callers still send for it, and the inference component to ask there; null: none."
   type = object({
-    name    = string
-    aliases = optional(set(string), [])
+    name                = string
+    aliases             = optional(set(string), [])
+    inference_component = optional(string)
   })
   nullable = false
 

@@ -131,6 +131,13 @@ def test_the_variables_of_a_stage_declare_what_its_plan_would(stage: str, limits
     assert found.instance_type == "ml.m5.large"
 
 
+def test_scaling_to_zero_has_defaults_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "s.tfvars").write_text("autoscaling = { scale_to_zero = true, min_instances = 0 }")
+    found = of_variables(tmp_path / "s.tfvars", "the variables")
+    assert found.limits == Limits(0, 4)
+    assert found.policies == (TargetTracking("target-tracking", 5, FAST_METRIC, 300, 300),)
+
+
 def test_steps_and_schedules_are_read_from_variables(tmp_path: Path) -> None:
     (tmp_path / "s.tfvars").write_text("""
         autoscaling = {

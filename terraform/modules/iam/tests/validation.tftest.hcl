@@ -173,3 +173,13 @@ run "refuses_training_images_with_a_wildcard" {
 
   expect_failures = [var.training_image_repository_arns]
 }
+
+run "refuses_an_inference_component_that_would_widen_the_grant" {
+  command = plan
+
+  variables {
+    lambda = { endpoint_name = "kennel-dev", inference_component = "*", log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify" }
+  }
+
+  expect_failures = [var.lambda]
+}

@@ -1,0 +1,81 @@
+"""A stage that scales to zero: deployed, asked, down to no copy, refused in plain words, back, updated, destroyed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud import control
+from ops.paths import ROOT
+
+pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform, pytest.mark.timeout(900)]
+
+SPEED = "20"  # a quarter of an hour without requests, after which the last copy goes, lasts three quarters of a minute
+VARIABLES = """
+stage = "local"
+endpoint = {
+  image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/kennel-serving:local"
+}
+autoscaling = {
+  scale_to_zero             = true
+  min_instances             = 0
+  max_instances             = 2
+  scale_in_cooldown_seconds = 0
+}
+artifacts = {
+  force_destroy   = true
+  lifecycle_rules = false
+}
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the project, with an embedded cloud of its own."""
+    root = tmp_path / "kennel"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+    (root / "terraform" / "stages" / "local.tfvars").write_text(VARIABLES)
+    yield root
+    control.stop(root / ".kennel" / "cloud")
+
+
+def test_a_stage_scales_to_zero_and_back_and_leaves_nothing(copy: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "KENNEL_", "TF_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.scale_to_zero_driver"],
+        cwd=copy, env=environment | {"LOCALCLOUD_SCALING_SPEED": SPEED},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)  # what went on, where the test fails
+    steps = {line["step"]: line for line in map(json.loads, done.stdout.splitlines())}
+
+    assert steps["deployed"]["lines"]["golden photo"] == "answered right"
+    assert steps["deployed"]["lines"]["scaling"] == "0 to 2 copies, target 5"
+    assert steps["asked"]["error"] is None
+
+    assert steps["at zero"]["lines"]["component"] == "kennel-local-classifier: InService, 0 of 0 copies"
+    assert steps["at zero"]["lines"]["instances"] == "0 of 0 (primary)"
+    assert steps["at zero"]["wrong"] == []
+    assert steps["planned again"]["changes"] is False
+    assert "has scaled to zero" in steps["asked at zero"]["error"]
+    assert "send it again" in steps["asked at zero"]["error"]
+    assert steps["asked again"] == steps["asked"] | {"step": "asked again"}
+
+    assert steps["updated"]["moved"]
+    assert steps["updated"]["lines"]["component"].startswith("kennel-local-classifier: InService")
+    assert steps["destroyed"] == {"step": "destroyed", "swept": [], "left": []}
