@@ -147,10 +147,10 @@ def unknown_to(state: dict[str, Any], sweeper: Sweeper) -> list[Found]:
 
 
 def in_service(sweeper: Sweeper, endpoints: list[str]) -> set[str]:
-    """Return the names of the configurations and models that endpoints run, once the endpoints are at rest.
+    """Return the names of what endpoints run and are scaled by, once the endpoints are at rest.
 
     Terraform may have been killed while it waited for an update: the endpoint then moves to a configuration that
-    the state does not know.
+    the state does not know. Scaling is given back without Terraform where an update to another instance type fails.
     """
     client = sweeper.client("sagemaker")
     names: set[str] = set()
@@ -160,6 +160,7 @@ def in_service(sweeper: Sweeper, endpoints: list[str]) -> set[str]:
         variants = client.describe_endpoint_config(EndpointConfigName=configuration)["ProductionVariants"]
         models = [variant["ModelName"] for variant in variants if "ModelName" in variant]
         names |= {configuration, *(models or component_models(client, endpoint))}
+        names |= {f"endpoint/{endpoint}/variant/{variant['VariantName']}" for variant in variants}
     return names
 
 

@@ -42,7 +42,7 @@ class Cloud:
         return {"EndpointStatus": "InService", "EndpointConfigName": "config-live"}
 
     def describe_endpoint_config(self, **_: str) -> dict[str, Any]:
-        return {"ProductionVariants": [{"ModelName": "model-live"}]}
+        return {"ProductionVariants": [{"ModelName": "model-live", "VariantName": "primary"}]}
 
     def describe_log_streams(self, *, logGroupName: str, limit: int) -> dict[str, list[str]]:
         return {"logStreams": self.streams.get(logGroupName, [])[:limit]}
@@ -131,6 +131,7 @@ def test_what_an_endpoint_serves_is_no_orphan(case: Case) -> None:
         Found("endpoint configuration", "config-live"),
         Found("endpoint configuration", "config-other"),
         Found("model", "model-live"),
+        Found("scalable target", "endpoint/kennel-local/variant/primary"),  # given back by a failed update
     ]
     assert case.examine()[0].orphans == [Found("endpoint configuration", "config-other")]
 
