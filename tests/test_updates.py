@@ -26,7 +26,7 @@ from tests.updates_driver import UPDATES
 pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform, pytest.mark.timeout(3000)]
 
 DEADLINE = 300  # seconds a step may take on a loaded machine
-CLIENTS = 3  # each with a request under way all the time: more than the instances can take at once
+CLIENTS = 3  # each with a request under way all the time: one more than the instances take at once
 INSTANCES = 2
 # What an update needs and no more: Terraform looks at every resource in every plan.
 VARIABLES = """
@@ -38,6 +38,9 @@ endpoint = {
     wait_seconds             = 0
     termination_wait_seconds = 0
   }
+}
+autoscaling = {
+  max_instances = 3
 }
 artifacts = {
   force_destroy   = true

@@ -20,6 +20,23 @@ from tests.ml.serving.conftest import write_run
 UPDATES = 10
 CANARY, LINEAR, OTHER_TYPE = 3, 5, 7  # updates that are not like the others
 VARIABLES = TERRAFORM / "stages" / "local.tfvars"
+# What an instance can take is known, and little: the load is at its limit, and leaves the machine to Terraform.
+ONE_AT_A_TIME = """
+
+import threading as _threading
+import time as _time
+
+_turn, _infer = _threading.Lock(), Engine.infer
+
+
+def _in_turn(self, pixels):
+    with _turn:
+        _time.sleep(0.1 * len(pixels))
+        return _infer(self, pixels)
+
+
+Engine.infer = _in_turn
+"""
 
 
 class Steps:
@@ -32,6 +49,8 @@ class Steps:
         archive, _ = artifact.build(work / "run")
         with artifact.unpacked(archive) as folder:
             shutil.copytree(folder, self.folder)
+        engine = self.folder / "code" / "serving" / "engine.py"
+        engine.write_text(engine.read_text() + ONE_AT_A_TIME)
 
     def release(self, number: int, *, starts: bool = True) -> None:
         """Make an archive of its own the stage's model."""
