@@ -159,7 +159,9 @@ def test_a_view_is_what_augment_makes_of_the_photo(
 ) -> None:
     decodings = []
     decode = features.images.decode
-    monkeypatch.setattr(features.images, "decode", lambda content: decodings.append(1) or decode(content))
+    monkeypatch.setattr(
+        features.images, "decode", lambda content, **how: decodings.append(1) or decode(content, **how)
+    )
     rows = extract(samples[:1], backbone, cache=None, views=2, augment="strong", seed=7, progress=False)
     assert len(decodings) == 1
     image = decode(samples[0].path.read_bytes())

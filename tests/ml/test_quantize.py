@@ -106,6 +106,6 @@ def test_a_quantizer_that_fails_is_told_with_its_last_word(
     monkeypatch.setattr(
         quantize, "ir", type("ir", (), {"convert": lambda *_, **__: None, "save": lambda *_: None})
     )
-    with pytest.raises(KennelError, match="NNCF must be able to quantize the backbone") as caught:
+    with pytest.raises(KennelError, match="NNCF must be able to quantize the network") as caught:
         quantize.graph(backbone, samples, None)
     assert "f32.xml" in str(caught.value.received)

@@ -420,7 +420,7 @@ def test_the_replaced_script_takes_greyscale_in_training_and_fails_on_it_in_serv
 def test_photos_of_all_modes_get_the_same_answer_in_training_and_in_serving(
     photos_of_all_modes: Path, config: TrainConfig, backbone: LoadedBackbone, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(config, data=str(photos_of_all_modes))
+    config = dataclasses.replace(config, data=str(photos_of_all_modes), serving_precision="f32")
     result = go(config, tmp_path)
     samples = dataset_of(config, tmp_path / "work").test
     assert len(samples) == 4 * len(MODES)
