@@ -28,7 +28,7 @@ from tests.localcloud.training import TRUST
 from tests.ml.serving.conftest import write_run
 from tests.ml.serving.samples import encode, photo
 
-pytestmark = [pytest.mark.cloud, pytest.mark.slow]
+pytestmark = [pytest.mark.cloud, pytest.mark.long]
 
 BUCKET = "kennel-local-artifacts"
 PHOTOS = "their-photos"

@@ -26,7 +26,7 @@ from ops.paths import LAMBDA_SOURCE
 from tests.ml.serving.conftest import write_run
 from tests.ml.serving.samples import encode, photo
 
-pytestmark = [pytest.mark.slow, pytest.mark.cloud]
+pytestmark = [pytest.mark.long, pytest.mark.cloud]
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/serving:1"
 ROLE = "arn:aws:iam::123456789012:role/any"

@@ -18,7 +18,7 @@ import pytest
 from localcloud import control
 from ops.paths import TERRAFORM
 
-pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.terraform]
+pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform]
 
 SERVER = """
 import http.server, os
