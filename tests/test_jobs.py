@@ -138,7 +138,7 @@ def silent(_: str) -> None:
 def test_a_job_makes_the_model_that_training_here_makes(
     stage: Any, outputs: dict[str, Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = TrainConfig(data=str(photos), epochs=3, seed=5, weight_decay=1.0)
+    config = TrainConfig(data=str(photos), epochs=3, seed=5, weight_decay=1.0, serving_precision="f32")
     code = code_state()
     monkeypatch.setattr("ml.train.code_state", lambda *_: code)  # a commit meanwhile would make another model
     name = sagemaker.start_training(stage, outputs, config, SMALL, silent)
@@ -166,7 +166,9 @@ def test_a_job_makes_the_model_that_training_here_makes(
 def test_two_instances_train_one_model(
     stage: Any, outputs: dict[str, Any], photos: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig(data=str(photos), epochs=2, weight_decay=1.0, batch_size=8, unfreeze="last:1")
+    config = TrainConfig(
+        data=str(photos), epochs=2, weight_decay=1.0, batch_size=8, unfreeze="last:1", serving_precision="f32"
+    )
     options = dataclasses.replace(SMALL, instances=2)
     description, log = followed(stage, sagemaker.start_training(stage, outputs, config, options, silent))
     assert "algo-1: instance 1 of 2, 1 process(es) on each" in log
@@ -252,7 +254,7 @@ def test_a_role_without_rights_is_told_before_anything_is_uploaded(
 def test_a_tuning_job_tries_settings_and_names_the_best(
     stage: Any, outputs: dict[str, Any], photos: Path
 ) -> None:
-    config = TrainConfig(data=str(photos), epochs=2, weight_decay=1.0, batch_size=8)
+    config = TrainConfig(data=str(photos), epochs=2, weight_decay=1.0, batch_size=8, serving_precision="f32")
     space = SearchSpace.load("learning_rate")
     name = sagemaker.start_tuning(stage, outputs, config, SMALL, silent, space=space, trials=2, parallel=2)
     description, log = followed(stage, name)

@@ -227,7 +227,7 @@ def config(make_photos: Callable[..., Path]) -> TrainConfig:
 def test_a_job_makes_the_model_that_training_here_makes(
     stage: Any, outputs: dict[str, Any], config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = dataclasses.replace(config, weight_decay=1.0, seed=5)
+    config = dataclasses.replace(config, weight_decay=1.0, seed=5, serving_precision="f32")
     code = code_state()
     monkeypatch.setattr("ml.train.code_state", lambda *_: code)  # a commit meanwhile would make another model
     name = run(stage, outputs, config)
