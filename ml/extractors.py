@@ -18,6 +18,7 @@ from ml.decoding import Frame, Key
 from ml.errors import KennelError
 from ml.feature_cache import Features, Graph
 from ml.precision import Precision
+from ml.serving.networks import core
 from ml.serving.processors import cpu_count
 from ml.weights import LoadedBackbone
 
@@ -39,13 +40,12 @@ class OpenVinoExtractor:
             "NUM_STREAMS": cores,
             "INFERENCE_NUM_THREADS": cores,
         }
-        core = ov.Core()
         if graph is None:
             model = ir.convert(backbone.module, backbone.preprocessing.crop, batch=1)
         else:
-            model = core.read_model(*graph)
+            model = core().read_model(*graph)
         model = ir.normalizing(model, backbone.preprocessing)
-        self._queue = ov.AsyncInferQueue(core.compile_model(model, "CPU", settings), 2 * cores)
+        self._queue = ov.AsyncInferQueue(core().compile_model(model, "CPU", settings), 2 * cores)
 
     @staticmethod
     def describe(precision: Precision) -> str:

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from ml import ir
+from ml.serving.networks import core
 
 
 def main(folder: Path) -> None:
     sys.modules["torch"] = None  # type: ignore[assignment]  # NNCF would load it to no purpose: seconds
     import nncf
-    import openvino as ov
 
     pixels = np.load(folder / "pixels.npy")
     model = nncf.quantize(
-        ov.Core().read_model(folder / "f32.xml"),
+        core().read_model(folder / "f32.xml"),
         nncf.Dataset([image[None] for image in pixels]),
         subset_size=len(pixels),
         preset=nncf.QuantizationPreset.MIXED,  # signed values where there are some

@@ -15,6 +15,7 @@ from ml.errors import KennelError
 from ml.feature_cache import FeatureCache
 from ml.precision import Precision
 from ml.serving.network import Network
+from ml.serving.networks import core
 from ml.serving.preprocessing import Preprocessing
 
 ALL: tuple[Precision, ...] = ("f32", "bf16", "int8")  # the most exact first
@@ -66,12 +67,10 @@ def _write_int8(
     cache: FeatureCache | None,
     folder: Path,
 ) -> None:
-    import openvino as ov
-
     made = quantize.network_graph(
         network, digest(network), preprocessing, quantize.chosen(calibration), cache
     )
-    ir.save(ir.normalizing(ov.Core().read_model(*made), preprocessing), folder / "model.xml")
+    ir.save(ir.normalizing(core().read_model(*made), preprocessing), folder / "model.xml")
 
 
 def digest(network: Network) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import queue
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,18 @@ Pixels = npt.NDArray[np.uint8]
 
 CUDA_BATCH: Final = 32
 TORCH_BATCH: Final = 4
+
+
+@functools.cache
+def core() -> openvino.Core:
+    """OpenVINO, once for the whole process and until its end.
+
+    With the last core goes what runs on processors, and from the thread that loaded it its stack for signals is
+    taken, which an end in another thread leaves registered: the next signal, as a Ctrl-C, would be a crash.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class Network(Protocol):
@@ -49,11 +62,8 @@ class OpenVinoNetwork:
 
     def __init__(self, model: Path, precision: str, cores: int, *, alone: bool = True) -> None:
         """Without `alone` a lone image has one core, too, and half the work is to be done here."""
-        import openvino
-
         self.concurrency = cores
-        core = openvino.Core()
-        graph = core.read_model(model)
+        graph = core().read_model(model)
         graph.reshape([1, *graph.input(0).partial_shape[1:]])
         options = {
             # Without this hint OpenVINO computes in bf16 where the processor can. What int8 leaves is f32.
@@ -65,7 +75,7 @@ class OpenVinoNetwork:
 
         def compiled(streams: int) -> openvino.CompiledModel:
             hint = "LATENCY" if streams == 1 else "THROUGHPUT"
-            return core.compile_model(
+            return core().compile_model(
                 graph, "CPU", {**options, "NUM_STREAMS": streams, "PERFORMANCE_HINT": hint}
             )
 

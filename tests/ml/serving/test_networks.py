@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,3 +68,28 @@ def test_a_call_that_fails_takes_nothing_from_the_next(model_dir: Path, pixels: 
         with pytest.raises(RuntimeError):
             network(np.zeros((2, 5, 5, 3), np.uint8))
     np.testing.assert_array_equal(network(pixels), expected)
+
+
+END_ELSEWHERE = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from ml.serving.networks import OpenVinoNetwork
+
+networks = [OpenVinoNetwork(Path(sys.argv[1]), "f32", 2)]
+ender = threading.Thread(target=networks.clear)
+ender.start()
+ender.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_is_taken_after_a_network_ended_in_another_thread(model_dir: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", END_ELSEWHERE, str(model_dir / "model.xml")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout.strip()) == (0, "interrupted"), ended.stderr
