@@ -158,22 +158,24 @@ class Deployment:
             self.say("The saved plan was made for a cloud that has ended since: planning anew.")
             return None
         if record.pop("inputs") != self._inputs_digest():
-            if not record["has_changes"]:  # nobody reviewed anything
-                self.discard()
-                return None
-            raise KennelError(
+            unfit = KennelError(
                 "Only the plan that was reviewed is applied.",
                 "the Terraform files, the model or the function have changed since it was saved",
                 f"./inv plan --stage {self.stage.name} shows the new plan; then apply that one.",
             )
-        planned = Planned.read(record)
-        if rollout not in (None, planned.rollout):
-            raise KennelError(
+        else:
+            planned = Planned.read(record)
+            if rollout in (None, planned.rollout):
+                return planned
+            unfit = KennelError(
                 "The saved plan moves traffic as it was planned.",
                 f"{rollout}, planned {planned.rollout or 'as the stage says'}",
                 "Give ./inv plan the same flag; then apply that plan without one.",
             )
-        return planned
+        if record["has_changes"]:
+            raise unfit
+        self.discard()  # nobody reviewed anything
+        return None
 
     def discard(self) -> None:
         """Forget the saved plan."""

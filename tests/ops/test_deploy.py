@@ -77,10 +77,15 @@ def test_what_autoscaling_allows_no_more_of_is_not_planned_again(
     assert deployment._with_live_count(planned, "kennel-dev") is planned
 
 
-def stored(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def stored(
+    deployment: Deployment,
+    monkeypatch: pytest.MonkeyPatch,
+    planned: Planned = PLANNED,
+    inputs: str = "digest",
+) -> None:
     monkeypatch.setattr(Stage, "identity", "account 1")
     monkeypatch.setattr(Deployment, "_inputs_digest", lambda _: "digest")
-    files.write_json(deployment.plan_record, {"inputs": "digest", "identity": "account 1", **asdict(PLANNED)})
+    files.write_json(deployment.plan_record, {"inputs": inputs, "identity": "account 1", **asdict(planned)})
 
 
 def test_a_saved_plan_is_read_as_it_was(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +100,24 @@ def test_a_saved_plan_moves_traffic_as_it_was_planned(
     stored(deployment, monkeypatch)
     with pytest.raises(KennelError, match="all at once, planned canary 10 %"):
         deployment.saved(Rollout("ALL_AT_ONCE"))
+
+
+def test_a_plan_made_from_other_inputs_is_not_applied(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(deployment, monkeypatch, inputs="others")
+    with pytest.raises(KennelError, match="have changed since it was saved"):
+        deployment.saved()
+
+
+@pytest.mark.parametrize(("inputs", "rollout"), [("digest", Rollout("CANARY", 50)), ("others", None)])
+def test_an_empty_plan_that_does_not_fit_is_made_anew(
+    inputs: str, rollout: Rollout | None, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(deployment, monkeypatch, Planned(False, "No changes.", {}, None, None, "same"), inputs)
+    assert deployment.saved(rollout) is None
+    assert not deployment.plan_file.exists()
+    assert not deployment.plan_record.exists()
 
 
 def test_the_configuration_has_the_address_that_terraform_gives_it() -> None:
