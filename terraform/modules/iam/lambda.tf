@@ -2,12 +2,9 @@ data "aws_iam_policy_document" "lambda" {
   source_policy_documents = var.lambda.in_vpc ? [data.aws_iam_policy_document.interfaces.json] : []
 
   statement {
-    sid     = "AskTheEndpoint"
-    actions = ["sagemaker:InvokeEndpoint"]
-    resources = concat( # SageMaker's ARNs are in lower case
-      ["${local.arn.sagemaker}:endpoint/${lower(var.lambda.endpoint_name)}"],
-      [for component in var.lambda.inference_component[*] : "${local.arn.sagemaker}:inference-component/${lower(component)}"],
-    )
+    sid       = "AskTheEndpoint"
+    actions   = ["sagemaker:InvokeEndpoint"]
+    resources = local.endpoint_arns
   }
 
   statement {

@@ -41,7 +41,7 @@ data "aws_iam_policy_document" "notebook" {
   statement {
     sid       = "AskTheEndpoint"
     actions   = ["sagemaker:InvokeEndpoint"]
-    resources = ["${local.arn.sagemaker}:endpoint/${lower(var.lambda.endpoint_name)}"]
+    resources = local.endpoint_arns
   }
 
   statement {

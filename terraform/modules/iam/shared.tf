@@ -76,3 +76,11 @@ data "aws_iam_policy_document" "registry" {
     resources = ["*"] # the token is for the registry; the next statements say for which repositories it is good
   }
 }
+
+locals {
+  # What a request for an answer names: the endpoint, and its inference component where it has one. SageMaker's ARNs are in lower case.
+  endpoint_arns = concat(
+    ["${local.arn.sagemaker}:endpoint/${lower(var.lambda.endpoint_name)}"],
+    [for component in var.lambda.inference_component[*] : "${local.arn.sagemaker}:inference-component/${lower(component)}"],
+  )
+}

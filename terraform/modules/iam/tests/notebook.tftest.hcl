@@ -72,3 +72,23 @@ run "lets_the_notebook_hand_on_the_training_role_only" {
     error_message = "Only describing the network may be granted for everything."
   }
 }
+
+run "lets_the_notebook_and_the_lambda_ask_an_inference_component" {
+  variables {
+    lambda = {
+      endpoint_name       = "kennel-dev-zero"
+      inference_component = "kennel-dev-classifier"
+      log_group_arn       = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/kennel-dev-classify"
+    }
+  }
+
+  assert {
+    condition = alltrue([for actor in ["notebook", "lambda"] : toset(flatten([
+      for statement in jsondecode(aws_iam_role_policy.actor[actor].policy).Statement : statement.Resource if statement.Sid == "AskTheEndpoint"
+      ])) == toset([
+      "arn:aws:sagemaker:us-east-1:123456789012:endpoint/kennel-dev-zero",
+      "arn:aws:sagemaker:us-east-1:123456789012:inference-component/kennel-dev-classifier",
+    ])])
+    error_message = "Who asks an inference component needs the right to it beside the endpoint's."
+  }
+}
