@@ -6,30 +6,24 @@ from typing import Any
 
 from moto.sagemaker.exceptions import ValidationError
 
-from localcloud.sagemaker.jobs import shapes
+from localcloud.sagemaker.jobs import members, shapes
 
 _NOT_IMPLEMENTED = (
-    "InstanceType",
-    "BaseInferenceComponentName",
-    "DataCacheConfig",
-    "SchedulingConfig",
+    "Specifications",
+    "DeploymentConfig",
+    "Specification.InstanceType",
+    "Specification.BaseInferenceComponentName",
+    "Specification.DataCacheConfig",
+    "Specification.SchedulingConfig",
 )
 
 
 def check(operation: str, request: dict[str, Any]) -> None:
     shapes.check(operation, request)
-    for name in ("Specifications", "DeploymentConfig"):
-        if request.get(name):
-            raise NotImplementedError(f"{operation} with {name}")
+    members.refuse(operation, request, _NOT_IMPLEMENTED)
     specification = request.get("Specification")
-    if specification is not None:
-        _check_specification(operation, specification)
-
-
-def _check_specification(operation: str, specification: dict[str, Any]) -> None:
-    for name in _NOT_IMPLEMENTED:
-        if specification.get(name):
-            raise NotImplementedError(f"{operation} with Specification.{name}")
+    if specification is None:
+        return
     if bool(specification.get("ModelName")) == bool(specification.get("Container")):
         raise ValidationError("Exactly one of ModelName and Container must be specified in Specification.")
     if not specification.get("ComputeResourceRequirements"):

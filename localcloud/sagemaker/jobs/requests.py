@@ -12,7 +12,7 @@ from moto.iam.models import iam_backends
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud import accepted
-from localcloud.sagemaker.jobs import shapes
+from localcloud.sagemaker.jobs import members, shapes
 from localcloud.sagemaker.jobs.storage import Location
 
 _MAX_RUNTIME = 86_400  # s, where the request says nothing
@@ -58,9 +58,7 @@ def complete(given: dict[str, Any], account_id: str, region: str) -> dict[str, A
     """
     shapes.check("CreateTrainingJob", given)
     request = copy.deepcopy({name: value for name, value in given.items() if value is not None})
-    for path in _NOT_IMPLEMENTED:
-        if _at(request, path):
-            raise NotImplementedError(f"CreateTrainingJob with {path}")
+    members.refuse("CreateTrainingJob", request, _NOT_IMPLEMENTED)
     if request.get("ProfilerConfig") and not request["ProfilerConfig"].get("DisableProfiler"):
         raise NotImplementedError("CreateTrainingJob with ProfilerConfig other than DisableProfiler")
     for name in (
@@ -75,17 +73,8 @@ def complete(given: dict[str, Any], account_id: str, region: str) -> dict[str, A
     _check_role(request["RoleArn"], account_id)
     _inputs(request, account_id, region)
     _outputs(request, account_id)
-    for path in _NOT_CARRIED_OUT:
-        if _at(request, path):
-            accepted.warn(f"CreateTrainingJob with {path}")
+    members.warn("CreateTrainingJob", request, _NOT_CARRIED_OUT)
     return request
-
-
-def _at(request: dict[str, Any], path: str) -> Any:
-    value: Any = request
-    for name in path.split("."):
-        value = (value or {}).get(name)
-    return value
 
 
 def _algorithm(request: dict[str, Any]) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 from moto.sagemaker.exceptions import ValidationError
 
-from localcloud import accepted
-from localcloud.sagemaker.jobs import shapes
+from localcloud.sagemaker.jobs import members, shapes
 from localcloud.sagemaker.jobs.storage import Location
 
 MAX_PAYLOAD_MB = 100  # of a request, and of all that are under way to an instance
@@ -37,11 +36,9 @@ def complete(given: dict[str, Any], account_id: str) -> dict[str, Any]:
     """
     shapes.check("CreateTransformJob", given)
     request = copy.deepcopy({name: value for name, value in given.items() if value is not None})
-    for path in _NOT_IMPLEMENTED:
-        if at(request, path):
-            raise NotImplementedError(f"CreateTransformJob with {path}")
+    members.refuse("CreateTransformJob", request, _NOT_IMPLEMENTED)
     for path, taken in _TAKEN.items():
-        value = at(request, path)
+        value = members.at(request, path)
         if value is not None and value not in taken:
             raise NotImplementedError(f"CreateTransformJob with {path} {value}")
     payload, concurrent = request.get("MaxPayloadInMB"), request.get("MaxConcurrentTransforms")
@@ -54,20 +51,7 @@ def complete(given: dict[str, Any], account_id: str) -> dict[str, Any]:
             f"The product of MaxConcurrentTransforms ({concurrent}) and MaxPayloadInMB ({payload}) must be less "
             f"than or equal to {MAX_PAYLOAD_MB} MB."
         )
-    for uri in (request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"], output_path(request)):
-        Location.of(uri, account_id)
-    for path in _NOT_CARRIED_OUT:
-        if at(request, path):
-            accepted.warn(f"CreateTransformJob with {path}")
+    Location.of(request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"], account_id)
+    Location.of(request["TransformOutput"]["S3OutputPath"], account_id)
+    members.warn("CreateTransformJob", request, _NOT_CARRIED_OUT)
     return request
-
-
-def output_path(request: dict[str, Any]) -> str:
-    return str(request["TransformOutput"]["S3OutputPath"])
-
-
-def at(request: dict[str, Any], path: str) -> Any:
-    value: Any = request
-    for name in path.split("."):
-        value = (value or {}).get(name)
-    return value
