@@ -9,7 +9,7 @@ from typing import Any
 
 from ml.errors import KennelError
 from ops.load.options import MAX_RATE, Demand, steady
-from ops.load.result import BUSY, LATE, Result
+from ops.load.result import Result
 
 P99_MS = 500.0  # by default: what a caller at a screen still takes for an answer at once
 FAILURES = 0.01  # share of requests, at most
@@ -106,14 +106,13 @@ def measure(run: Measure, seconds: float, criterion_ms: float, on_step: Callable
         found.steps.append(step)
         on_step(str(step))
         _check_instances(result, found.instances)
-        kept_up = result.client_share <= BUSY and result.lateness <= LATE and not result.measured.unsent
         if step.held:
             low, latency = rate, result.corrected
             found.requests_per_second = rate / found.instances
             found.p99_ms = step.p99 or 0.0
             found.concurrency = rate * (latency.mean if latency else 0.0) / 1000 / found.instances
         else:
-            high, found.at_least = rate, not kept_up
+            high, found.at_least = rate, not result.kept_up or bool(result.measured.unsent)
         if low == MAX_RATE:
             found.at_least = True
             break

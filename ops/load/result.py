@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ from ops.load.target import Instances, Target
 from ops.traffic import Traffic
 
 CUT_OFF = "cut off"  # in flight when the load was interrupted
-LATE = 0.010  # seconds; a client that is later than this with one request in a hundred does not keep up
+LATE = 0.010  # seconds; no program is on time to the millisecond
+LATE_SHARE = 0.1  # of the corrected p99; where more of it is the client's own delay, it tells of the client
 BUSY = 0.9  # of a processor: more than this and the client is the limit
 POINTS = 120  # of a curve over time, at most
 
@@ -99,8 +100,7 @@ class Result:
         """Seconds; 99 of 100 requests were begun by the client no later than this after they were due."""
         if self.demand.traffic is None or not self.measured.samples:
             return 0.0
-        late = sorted(sample.woke - sample.intended for sample in self.measured.samples)
-        return late[min(len(late) - 1, int(len(late) * 0.99))]
+        return _p99(sample.woke - sample.intended for sample in self.measured.samples)
 
     @property
     def held(self) -> int:
@@ -113,6 +113,18 @@ class Result:
         return self.measured.cpu_seconds / self.seconds
 
     @property
+    def kept_up(self) -> bool:
+        """Whether the client was no limit: it had processor left, and the corrected p99 is not of its own delay."""
+        if self.client_share > BUSY:
+            return False
+        samples = self.good or self.answered
+        if not samples:
+            return True
+        corrected = _p99(sample.done - sample.intended for sample in samples)
+        own = corrected - _p99(sample.done - sample.woke for sample in samples)
+        return own <= max(LATE, LATE_SHARE * corrected)
+
+    @property
     def notes(self) -> list[str]:
         """What a reader has to know to judge the figures."""
         notes = []
@@ -120,7 +132,7 @@ class Result:
             notes.append(f"Interrupted after {self.seconds:.1f} s of {self.demand.seconds:g}.")
         if self.measured.given_up:
             notes.append(f"Given up after {self.seconds:.1f} s: {self.measured.given_up}.")
-        if self.client_share > BUSY or self.lateness > LATE:
+        if not self.kept_up:
             notes.append(
                 f"The client did not keep up: it used {self.client_share:.0%} of a processor, and began one request "
                 f"in a hundred more than {self.lateness * 1000:.0f} ms late. The corrected latencies hold its delay, "
@@ -172,7 +184,7 @@ class Result:
                     came[index] / width,
                     {kind: count / width for kind, count in kinds.items()},
                     times[len(times) // 2] * 1000 if times else None,
-                    times[min(len(times) - 1, int(len(times) * 0.99))] * 1000 if times else None,
+                    _p99(times) * 1000 if times else None,
                 )
             )
         return moments
@@ -229,6 +241,12 @@ class Result:
             "interrupted": measured.interrupted,
             "notes": self.notes,
         }
+
+
+def _p99(seconds: Iterable[float]) -> float:
+    """Of one value or more: what 99 of 100 are no larger than."""
+    ordered = sorted(seconds)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
 
 
 def merged_faults(moments: Sequence[Moment]) -> list[str]:

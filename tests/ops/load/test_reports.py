@@ -52,6 +52,35 @@ def test_a_terminal_of_80_columns_holds_the_report() -> None:
     assert "Interrupted after 20.0 s" in told
 
 
+def begun_late(demand: Demand, seconds: Callable[[int], float], answer: Callable[[int], float]) -> Result:
+    """How late the client begins each request, and how long the answer takes from then on."""
+    found = result(demand, lambda _: 0.0)
+    samples = [
+        Sample(t, t + seconds(n), t + seconds(n), t + seconds(n) + answer(n), "")
+        for n, (t, *_) in enumerate(found.measured.samples)
+    ]
+    return replace(found, measured=replace(found.measured, samples=samples))
+
+
+@pytest.mark.parametrize(
+    ("late", "answer", "kept_up"),
+    [
+        (lambda _: 0.013, lambda _: 0.2, True),  # less than a tenth of the p99
+        (lambda n: 0.013 * (n % 50 == 0), lambda n: 0.1 * (n % 50 == 1), True),  # not with the slowest
+        (lambda _: 0.009, lambda _: 0.001, True),  # a timer's grain
+        (lambda _: 0.013, lambda _: 0.02, False),
+        (lambda _: 0.1, lambda _: 0.5, False),
+        (lambda n: 2.0 * (n % 50 == 0), lambda _: 0.02, False),  # a stall of the client
+    ],
+)
+def test_a_late_client_is_told_of_where_its_delay_is_much_of_what_is_reported(
+    late: Callable[[int], float], answer: Callable[[int], float], kept_up: bool
+) -> None:
+    found = begun_late(steady(10, 20), late, answer)
+    assert found.kept_up is kept_up
+    assert any("did not keep up" in note for note in found.notes) is not kept_up
+
+
 def test_the_page_holds_its_pictures_and_needs_nothing_else() -> None:
     kinds = ["", "", "throttled: <b>ModelError</b>", "no answer: timed out"]
     html = page.render(result(steady(50, 20), lambda n: 0.01 + n % 100 / 1000, lambda n: kinds[n % 4]))
@@ -103,6 +132,16 @@ def test_the_capacity_is_found_to_a_tenth(limit: float) -> None:
     } <= set(found.to_dict())
     assert len(said) == len(found.steps) + 1
     assert all(len(line) <= 80 for line in [*said, *found.lines()])
+
+
+def test_a_capacity_that_the_client_ends_is_a_least_one() -> None:
+    def slow_client(demand: Demand) -> Result:
+        over = max(0.0, (demand.rate or 0) / 40 - 1)
+        return begun_late(demand, lambda n: over * n / (demand.rate or 1), lambda _: 1 / 40)
+
+    found = capacity.measure(slow_client, 20, 500, lambda _: None)
+    assert found.at_least
+    assert "at least" in next(found.lines())
 
 
 def test_a_criterion_that_nothing_holds_is_an_error() -> None:
