@@ -7,24 +7,22 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from localcloud import control
 from localcloud.control import CloudInfo
 from ml import artifact
 from ops import lambda_package
 from ops.paths import LAMBDA_SOURCE
+from tests.callers import Callers
+from tests.clients import clients
 from tests.ml.serving.conftest import write_run
 from tests.ml.serving.samples import encode, photo
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.cloud]
 
@@ -32,48 +30,6 @@ IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/serving:1"
 ROLE = "arn:aws:iam::123456789012:role/any"
 CLIENTS = 2
 DEADLINE = 120  # seconds for a process to come on a loaded machine
-
-
-class Callers:
-    """Ask the function, one call after another; a call that fails is kept in `errors`."""
-
-    def __init__(self, client: Callable[[str], Any]) -> None:
-        self.answered = 0
-        self.errors: list[str] = []
-        self._client = client
-        self._event = json.dumps({"image": base64.b64encode(encode(photo())).decode()})
-        self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(CLIENTS)
-
-    def __enter__(self) -> Callers:
-        self._calls = [self._pool.submit(self._ask) for _ in range(CLIENTS)]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._pool.shutdown()
-        for call in self._calls:
-            call.result()
-
-    def _ask(self) -> None:
-        while not self._stopping.is_set():
-            answer = self._client("lambda").invoke(FunctionName="classify", Payload=self._event)
-            body = json.loads(answer["Payload"].read())
-            if answer.get("FunctionError") or "error" in body:
-                self.errors.append(str(body))
-            else:
-                self.answered += 1
-
-    def see_answers(self, number: int = 10) -> None:
-        wanted = self.answered + number
-        wait_for(lambda: self.answered >= wanted or bool(self.errors), "the callers get answers")
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"still not: {what}"
-        time.sleep(0.05)
 
 
 def processes(module: str, base: Path) -> set[int]:
@@ -102,14 +58,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
 
 @pytest.fixture(scope="module")
 def client(cloud: CloudInfo) -> Callable[[str], Any]:
-    def get(service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=cloud.endpoint_url, region_name=cloud.region,
-            aws_access_key_id="any", aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-        )  # fmt: skip
-
-    return get
+    return clients(cloud)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +85,7 @@ def deployed(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFact
     wait_for(
         lambda: sagemaker.describe_endpoint(EndpointName="dogs")["EndpointStatus"] == "InService",
         "the endpoint is in service",
+        DEADLINE,
     )
     lambda_package.build(LAMBDA_SOURCE, work / "lambda.zip")
     role = client("iam").create_role(RoleName="function", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
@@ -146,6 +96,11 @@ def deployed(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFact
     )  # fmt: skip
 
 
+def see_answers(callers: Callers, number: int = 10) -> None:
+    wanted = callers.answered + number
+    wait_for(lambda: callers.answered >= wanted or bool(callers.errors), "the callers get answers", DEADLINE)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 @pytest.mark.parametrize("module", ["serving.worker", "serving"])
 @pytest.mark.usefixtures("deployed")
@@ -153,11 +108,19 @@ def test_callers_see_nothing_of_a_server_process_that_is_killed(
     module: str, client: Callable[[str], Any], cloud: CloudInfo
 ) -> None:
     base = Path(cloud.log_file).parent / "endpoints"
-    with Callers(client) as callers:
-        callers.see_answers()
+    function, event = client("lambda"), json.dumps({"image": base64.b64encode(encode(photo())).decode()})
+
+    def ask() -> None:
+        answer = function.invoke(FunctionName="classify", Payload=event)
+        body = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, body
+        assert "error" not in body, body
+
+    with Callers(ask, CLIENTS) as callers:
+        see_answers(callers)
         before = processes(module, base)
         assert len(before) == 1
         os.kill(before.pop(), signal.SIGKILL)
-        callers.see_answers()
-        wait_for(lambda: len(processes(module, base)) == 1, "it is replaced")
+        see_answers(callers)
+        wait_for(lambda: len(processes(module, base)) == 1, "it is replaced", DEADLINE)
     assert callers.errors == []
