@@ -9,21 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from localcloud import control
-from localcloud.control import CloudInfo
 from ml import artifact
 from ml.errors import KennelError
 from ops import bulk, remote
-from ops import stage as stages
 from ops.jobs import sagemaker, transform
 from ops.jobs.follow import Detached, JobError
 from ops.jobs.options import OptionError
 from ops.jobs.rights import RightsError
 from ops.jobs.transform import TransformOptions
+from tests.embedded_stage import embedded_stage
 from tests.localcloud.training import TRUST
 from tests.ml.serving.conftest import write_run
 from tests.ml.serving.samples import encode, photo
@@ -35,37 +31,10 @@ PHOTOS = "their-photos"
 _numbers = itertools.count(1)
 
 
-class Stage:
-    """A stage on an embedded cloud of the tests' own."""
-
-    name = "local"
-
-    def __init__(self, cloud: CloudInfo, directory: Path) -> None:
-        self.cloud = cloud
-        self.region = cloud.region
-        self.directory = directory
-        self.clients: dict[str, Any] = {}
-
-    def client(self, service: str) -> Any:
-        if service not in self.clients:
-            self.clients[service] = boto3.client(
-                service,
-                endpoint_url=self.cloud.endpoint_url,
-                region_name=self.region,
-                aws_access_key_id="any",
-                aws_secret_access_key="any",
-                config=Config(s3={"addressing_style": "path"}, max_pool_connections=16),
-            )
-        return self.clients[service]
-
-
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("cloud")
-    images = folder / "images.json"
-    images.write_text(json.dumps(stages.local_images()))
-    yield Stage(control.start(folder, images=images, lifetime=1200), folder / "stage")
-    control.stop(folder)
+    with embedded_stage(tmp_path_factory.mktemp("cloud")) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="module")
