@@ -23,7 +23,7 @@ resource "terraform_data" "configuration" {
 
 # A new model begins with as many copies as are live; their coming and going alone changes nothing.
 resource "terraform_data" "copies" {
-  input = min(max(coalesce(var.live_copies, 1), 1), var.autoscaling.max_instances)
+  input = coalesce(var.live_copies, 1)
 
   lifecycle {
     ignore_changes       = [input]

@@ -124,6 +124,11 @@ variable "live_copies" {
   description = "How many copies a new model begins with, so that an update keeps what was scaled out; null: one."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.live_copies == null ? true : var.live_copies >= 1 && floor(var.live_copies) == var.live_copies && var.live_copies <= var.autoscaling.max_instances
+    error_message = "live_copies must be null or a whole number from 1 to autoscaling.max_instances (${var.autoscaling.max_instances}); got ${jsonencode(var.live_copies)}."
+  }
 }
 
 variable "vpc" {

@@ -289,3 +289,23 @@ run "refuses_steps" {
 
   expect_failures = [var.autoscaling]
 }
+
+run "refuses_half_a_live_copy" {
+  command = plan
+
+  variables {
+    live_copies = 1.5
+  }
+
+  expect_failures = [var.live_copies]
+}
+
+run "refuses_more_live_copies_than_may_be" {
+  command = plan
+
+  variables {
+    live_copies = 5
+  }
+
+  expect_failures = [var.live_copies]
+}
