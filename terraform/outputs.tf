@@ -110,7 +110,7 @@ output "inference_component_name" {
 }
 
 output "autoscaling" {
-  description = "What scaling is in force: min, max, metric, target, cooldowns in seconds, scales_in; null without scaling."
+  description = "What scaling is declared, as modules/autoscaling tells it; min and max count copies with scale_to_zero. Null without scaling."
   value       = one(concat(module.autoscaling[*].scaling, module.scale_to_zero[*].scaling))
 }
 

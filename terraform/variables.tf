@@ -211,7 +211,7 @@ variable "rollout" {
   }
 
   validation {
-    condition     = !try(var.autoscaling.scale_to_zero, false) || contains(["ALL_AT_ONCE"], try(var.rollout.routing, "ALL_AT_ONCE"))
+    condition     = !try(var.autoscaling.scale_to_zero, false) || try(var.rollout.routing, "ALL_AT_ONCE") == "ALL_AT_ONCE"
     error_message = "rollout.routing must be ALL_AT_ONCE with autoscaling.scale_to_zero, which moves traffic to a new model all at once: leave out --canary and --linear; got ${jsonencode(try(var.rollout.routing, null))}."
   }
 }
