@@ -30,7 +30,6 @@ from ops.live import Report, look
 from ops.paths import CLOUD, shown
 from ops.rollback import described
 from ops.rollout import Rollout
-from ops.simulate import command as simulation
 from ops.stage import Stage, cloud_variables
 from ops.tuning import Tuned
 
@@ -40,6 +39,8 @@ DATA = {
     "the handwritten digits when left out"
 }
 YES = {"yes": "do not ask"}
+JSON = {"json": "as JSON"}
+FORCE = {"force": "also with a model that is worse than the deployed one"}
 ROLLOUT = {
     "canary": "percent of the new fleet that takes traffic first, 1 to 50, in place of what the stage says",
     "linear": "percent of the new fleet that takes traffic at a time, 10 to 50",
@@ -79,6 +80,11 @@ OPTIONS = {*JOB} - {"on"}  # of a job
 def of(flags: dict[str, Any], names: set[str]) -> dict[str, Any]:
     """The flags of these names, as Python writes them."""
     return {name: flags[name] for name in (flag.replace("-", "_") for flag in sorted(names))}
+
+
+def whole(name: str, given: object) -> int | None:
+    """The whole number that a flag gives; None where it is left out."""
+    return None if given is None else remote.integer(name, given)
 
 
 def say(text: str) -> None:
@@ -277,10 +283,10 @@ def tune(
 
 @kennel_task(
     help=STAGE
+    | JSON
     | {
         "attach": "follow the job of this name to its end, and fetch what it leaves",
         "stop": "end the job of this name; its checkpoints stay",
-        "json": "as JSON",
     }
 )
 def jobs(
@@ -331,7 +337,7 @@ def evaluate(
         print(f"{name:20} {value}")
 
 
-@kennel_task(help=STAGE | ROLLOUT | {"force": "also with a model that is worse than the deployed one"})
+@kennel_task(help=STAGE | FORCE | ROLLOUT)
 def plan(
     context: Context,
     stage: str | None = None,
@@ -350,7 +356,7 @@ def plan(
         say("\nSaved. ./inv apply applies exactly this plan.")
 
 
-@kennel_task(help=STAGE | YES | ROLLOUT | {"force": "also with a model that is worse than the deployed one"})
+@kennel_task(help=STAGE | YES | FORCE | ROLLOUT)
 def apply(
     context: Context,
     stage: str | None = None,
@@ -421,8 +427,7 @@ def predict(
     chosen = Stage.of(stage)
     if json and raw:
         raise KennelError("--json and --raw exclude each other.", None, "Choose one.")
-    number = None if instances is None else remote.integer("instances", instances)
-    job = {"output": output, "instances": number, "instance_type": instance_type}
+    job = {"output": output, "instances": whole("instances", instances), "instance_type": instance_type}
     options = bulks.options(bulk, image, job, raw=raw)
     if bulk is not None:
         outputs = Deployment(chosen, say).outputs()
@@ -448,7 +453,7 @@ def predict(
 
 
 @kennel_task(
-    help=STAGE | YES
+    help=STAGE | YES | JSON
     | {
         "rate": "requests a second, begun whatever became of those before; with a pattern its peak",
         "users": "so many ask in turn, each when the last answer has come",
@@ -462,7 +467,6 @@ def predict(
         "p99": "milliseconds that 99 of 100 answers may take, with --capacity; 500 when left out",
         "save-traffic": "a file for the requests of each second, for ./inv simulate",
         "output": "a file for the report; in the stage's directory when left out",
-        "json": "as JSON",
     }
 )  # fmt: skip
 def load(
@@ -534,8 +538,8 @@ def console(
     from ops.console.cloud import StageCloud
 
     chosen = Stage.of(stage)
-    seconds = server.lifetime(None if for_ is None else remote.integer("for", for_))
-    page = server.Page(StageCloud(chosen), None if port is None else remote.integer("port", port))
+    seconds = server.lifetime(whole("for", for_))
+    page = server.Page(StageCloud(chosen), whole("port", port))
     print(page.address, flush=True)
     say("The address opens the page with your credentials: keep it to yourself. Ctrl-C ends it.")
     if not no_browser:
@@ -545,6 +549,7 @@ def console(
 
 @kennel_task(
     help=STAGE
+    | JSON
     | {
         "traffic": "a CSV file, as load writes it, or steady, spike, ramp, launch, daily, weekly",
         "peak": "requests a second at most, of a named traffic; 70 % of what all instances answer when left out",
@@ -560,7 +565,6 @@ def console(
         "latency": "milliseconds that 99 of 100 answers are to stay below",
         "drops": "percent of the requests that may be refused; 0.1 when left out",
         "output": "where the page goes, .html, or the picture alone, .svg",
-        "json": "as JSON",
     }
 )
 def simulate(
@@ -583,6 +587,8 @@ def simulate(
     json: bool = False,
 ) -> None:
     """Replay traffic against the planned scaling: latency, cost, refused requests."""
+    from ops.simulate import command as simulation
+
     options = simulation.Options(
         traffic, peak, hours, capacity, unloaded, price, instance_type, set, assume,
         compare, recommend, latency, drops, output,
@@ -640,7 +646,7 @@ def image(
     say(f'In terraform/stages/{chosen.name}.tfvars: {block} = {{ image = "{address}" }}')
 
 
-@kennel_task(help=STAGE | {"json": "as JSON"})
+@kennel_task(help=STAGE | JSON)
 def status(context: Context, stage: str | None = None, json: bool = False) -> None:
     """Show what is live."""
     chosen = Stage.of(stage)
@@ -671,7 +677,7 @@ def destroy(context: Context, stage: str | None = None, yes: bool = False, keep_
     print(f"Nothing is left in the stage {chosen.name}.")
 
 
-@kennel_task(help=STAGE | {"json": "as JSON"})
+@kennel_task(help=STAGE | JSON)
 def doctor(context: Context, stage: str | None = None, json: bool = False) -> None:
     """Tell what a stage needs and does not have."""
     findings = doctors.examine(Stage.of(stage))
@@ -717,7 +723,7 @@ def docs(context: Context) -> None:
 )
 def cloud_start(context: Context, speed: str | None = None) -> None:
     """Start the embedded cloud in the background."""
-    Stage.of("local").start(None if speed is None else remote.integer("speed", speed))
+    Stage.of("local").start(whole("speed", speed))
     show_cloud()
 
 
