@@ -278,7 +278,7 @@ def _needs(stage: Stage, outputs: Mapping[str, Any], order: Order, places: Place
 
 def _rate(stage: Stage, instance_type: str) -> tuple[float, bool]:
     """Photos a second that an instance answers, and whether that was measured."""
-    capacity = files.read_json(stage.directory / "capacity.json") or {}
+    capacity = files.read_json(stage.capacity_file) or {}
     if capacity.get("instance_type") == instance_type and capacity.get("requests_per_second", 0) > 0:
         return float(capacity["requests_per_second"]), True
     return PHOTOS_A_SECOND, False

@@ -55,6 +55,11 @@ class Stage:
         return TERRAFORM / "stages" / f"{self.name}.model.tfvars.json"
 
     @property
+    def capacity_file(self) -> Path:
+        """What `load --capacity` leaves: what one instance of a type answers."""
+        return self.directory / "capacity.json"
+
+    @property
     def region(self) -> str:
         """The region that Terraform works in; everything else follows it."""
         return str(value_of("region", self.variables_file))

@@ -21,7 +21,6 @@ from ops.load.result import Result
 from ops.load.target import Instances, Target, instances, target
 from ops.stage import LOCAL, Stage
 
-CAPACITY_FILE = "capacity.json"  # in the stage's directory; ./inv simulate reads it
 MAX_STEP = 300.0  # seconds of a rate that --capacity tries
 
 Say = Callable[[str], None]
@@ -119,7 +118,7 @@ class Loading:
     def capacity(self, asked: Asked, say: Say) -> Capacity:
         """Measure what one instance takes, and write it down for the simulation."""
         found = measure(self.run, asked.step, asked.criterion_ms, say)
-        files.write_json(self.stage.directory / CAPACITY_FILE, found.to_dict())
+        files.write_json(self.stage.capacity_file, found.to_dict())
         return found
 
     def write(self, result: Result, asked: Asked) -> Path:

@@ -87,13 +87,13 @@ def instance_of(
     price: str | None,
 ) -> Known:
     """Return what one instance can do and costs: as given, as measured, else as assumed."""
-    measured = files.read_json(stage.directory / "capacity.json") or {}
+    measured = files.read_json(stage.capacity_file) or {}
     kind = instance_type or DEFAULT_TYPE
     if capacity is not None:
         rate, capacity_source = positive("--capacity", capacity), "given"
         measured = {}
     elif measured:
-        rate = positive(shown(stage.directory / "capacity.json"), measured.get("requests_per_second", 0))
+        rate = positive(shown(stage.capacity_file), measured.get("requests_per_second", 0))
         on = measured.get("instance_type", "?")
         capacity_source = f"measured {str(measured.get('measured_at', ''))[:10]} on {on}".replace("  ", " ")
     else:
