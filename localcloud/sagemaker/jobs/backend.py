@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol
 
 from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound, ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
@@ -31,6 +32,14 @@ _SORT_TRIALS = {
     "Status": "TrainingJobStatus",
     "FinalObjectiveMetricValue": "FinalObjectiveMetricValue",
 }
+
+
+class _OnInstances(Protocol):
+    @property
+    def instance_type(self) -> str: ...
+
+    @property
+    def instance_count(self) -> int: ...
 
 
 class JobsBackend(SageMakerModelBackend):
@@ -66,21 +75,18 @@ class JobsBackend(SageMakerModelBackend):
                     "Training job names must be unique within an AWS account and region, and a training job "
                     f"with this name already exists ({job.arn})"
                 )
-            self._check_limit(job)
+            running = [one for one in self.jobs.values() if not one.course.over]
+            self._check_limit("training job", job, running)
             self.jobs[job.name] = job
         job.start()
         return job
 
-    def _check_limit(self, job: TrainingJob) -> None:
-        used = sum(
-            one.instance_count
-            for one in self.jobs.values()
-            if not one.course.over and one.instance_type == job.instance_type
-        )
+    def _check_limit(self, kind: str, job: _OnInstances, running: Iterable[_OnInstances]) -> None:
+        used = sum(one.instance_count for one in running if one.instance_type == job.instance_type)
         limit = self.jobs_settings.instances
         if used + job.instance_count > limit:
             raise ResourceLimitExceeded(
-                f"The account-level service limit '{job.instance_type} for training job usage' is {limit} "
+                f"The account-level service limit '{job.instance_type} for {kind} usage' is {limit} "
                 f"Instances, with current utilization of {used} Instances and a request delta of "
                 f"{job.instance_count} Instances. Please use AWS Service Quotas to request an increase for this "
                 "quota. If AWS Service Quotas is not available, contact AWS support to request an increase for "

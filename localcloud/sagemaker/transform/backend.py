@@ -10,7 +10,6 @@ from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound, 
 from localcloud.sagemaker.instance import Host
 from localcloud.sagemaker.jobs import listing, shapes
 from localcloud.sagemaker.jobs.backend import JobsBackend
-from localcloud.sagemaker.jobs.errors import ResourceLimitExceeded
 from localcloud.sagemaker.records import ModelRecord
 from localcloud.sagemaker.transform import requests
 from localcloud.sagemaker.transform.asking import TransformSpec
@@ -49,7 +48,8 @@ class TransformBackend(JobsBackend):
                     "Transform job names must be unique within an AWS account and region, and a transform job "
                     f"with this name already exists ({job.arn})"
                 )
-            self._check_transform_limit(job)
+            running = [one for one in self.transforms.values() if not one.over]
+            self._check_limit("transform job", job, running)
             self.transforms[job.name] = job
         job.start()
         return job
@@ -82,22 +82,6 @@ class TransformBackend(JobsBackend):
             isolated=model.isolated,
             log_time=int(time.time()),
         )
-
-    def _check_transform_limit(self, job: TransformJob) -> None:
-        used = sum(
-            one.instance_count
-            for one in self.transforms.values()
-            if not one.over and one.instance_type == job.instance_type
-        )
-        limit = self.jobs_settings.instances
-        if used + job.instance_count > limit:
-            raise ResourceLimitExceeded(
-                f"The account-level service limit '{job.instance_type} for transform job usage' is {limit} "
-                f"Instances, with current utilization of {used} Instances and a request delta of "
-                f"{job.instance_count} Instances. Please use AWS Service Quotas to request an increase for this "
-                "quota. If AWS Service Quotas is not available, contact AWS support to request an increase for "
-                "this quota."
-            )
 
     def transform_job(self, name: str) -> TransformJob:
         job = self.transforms.get(name)
