@@ -7,7 +7,6 @@ from typing import Any
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
-from moto.sagemaker.utils import arn_formatter
 
 from localcloud import accepted
 from localcloud.sagemaker import archive
@@ -32,9 +31,6 @@ class Backend(ComponentBackend):
             if isinstance(endpoint, Endpoint):
                 endpoint.abandon()
         super().reset()
-
-    def _arn(self, kind: str, name: str) -> str:
-        return str(arn_formatter(kind, name, self.account_id, self.region_name))
 
     # Models
 
@@ -146,12 +142,6 @@ class Backend(ComponentBackend):
             if resource.split("/")[1] == endpoint_name:  # AWS deregisters them with the endpoint
                 scaling.deregister_scalable_target("sagemaker", resource, _SCALED_COUNT)
 
-    def _endpoint(self, name: str) -> Endpoint:
-        endpoint = self.endpoints.get(name)
-        if not isinstance(endpoint, Endpoint):
-            raise ValidationError(f'Could not find endpoint "{self._arn("endpoint", name)}".')
-        return endpoint
-
     def describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
         response = self._endpoint(endpoint_name).response_object
         config = self.endpoint_configs.get(response["EndpointConfigName"])  # may be deleted by now
@@ -185,9 +175,7 @@ class Backend(ComponentBackend):
         for request in config.production_variants:
             if "ModelName" not in request:  # inference components bring theirs
                 continue
-            model = self._models.get(request["ModelName"])
-            if not isinstance(model, ModelRecord):
-                raise ValidationError(f'Could not find model "{self._arn("model", request["ModelName"])}".')
+            model = self._model(request["ModelName"])
             container = model.all_containers[0]
             kept_count, kept_weight = keep.get(request["VariantName"], (None, None))
             weight = request["InitialVariantWeight"] if kept_weight is None else kept_weight

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
-from moto.sagemaker.utils import arn_formatter
 
 from localcloud.sagemaker.components import requests
 from localcloud.sagemaker.components.component import ComponentSpec, InferenceComponent
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.sagemaker.instance import STARTUP_TIMEOUT, Host
 from localcloud.sagemaker.jobs import listing, shapes
-from localcloud.sagemaker.records import ModelRecord
 from localcloud.sagemaker.transform.backend import TransformBackend
 
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
@@ -40,13 +38,9 @@ class ComponentBackend(TransformBackend):
     def put_component(self, request: dict[str, Any]) -> InferenceComponent:
         requests.check("CreateInferenceComponent", request)
         name = request["InferenceComponentName"]
-        arn = arn_formatter("inference-component", name, self.account_id, self.region_name)
         if not request.get("Specification") or not request.get("RuntimeConfig"):
             raise ValidationError("Specification and RuntimeConfig must be specified.")
-        endpoint = self.endpoints.get(request["EndpointName"])
-        if not isinstance(endpoint, Endpoint):
-            where = arn_formatter("endpoint", request["EndpointName"], self.account_id, self.region_name)
-            raise ValidationError(f'Could not find endpoint "{where}".')
+        endpoint = self._endpoint(request["EndpointName"])
         endpoint.require_stable()
         variant = endpoint.component_variant(request.get("VariantName"))
         if variant is None:
@@ -58,7 +52,9 @@ class ComponentBackend(TransformBackend):
         component = InferenceComponent(request, endpoint.arn, spec, image, self.host)
         with self.jobs_lock:
             if name in self.components:
-                raise ValidationError(f'Cannot create already existing inference component "{arn}".')
+                raise ValidationError(
+                    f'Cannot create already existing inference component "{component.arn}".'
+                )
             self.components[name] = component
         component.create()
         return component
@@ -71,9 +67,7 @@ class ComponentBackend(TransformBackend):
         if specification is None:
             component.set_copies(copies)
             return component
-        endpoint = cast(
-            Endpoint, self.endpoints[component.endpoint_name]
-        )  # it cannot go before its components
+        endpoint = self._endpoint(component.endpoint_name)
         variant = endpoint.component_variant(component.variant_name)
         if variant is None:
             raise ValidationError(f'The endpoint "{endpoint.arn}" takes no inference components any more.')
@@ -102,9 +96,15 @@ class ComponentBackend(TransformBackend):
     def component(self, name: str) -> InferenceComponent:
         component = self.components.get(name)
         if component is None:
-            arn = arn_formatter("inference-component", name, self.account_id, self.region_name)
+            arn = self._arn("inference-component", name)
             raise ValidationError(f'Could not find inference component "{arn}".')
         return component
+
+    def _endpoint(self, name: str) -> Endpoint:
+        endpoint = self.endpoints.get(name)
+        if not isinstance(endpoint, Endpoint):
+            raise ValidationError(f'Could not find endpoint "{self._arn("endpoint", name)}".')
+        return endpoint
 
     def page_of_components(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         shapes.check("ListInferenceComponents", request)
@@ -123,10 +123,7 @@ class ComponentBackend(TransformBackend):
     ) -> tuple[ComponentSpec, dict[str, Any]]:
         container, isolated = specification.get("Container"), False
         if container is None:
-            model = self._models.get(specification["ModelName"])
-            if not isinstance(model, ModelRecord):
-                arn = arn_formatter("model", specification["ModelName"], self.account_id, self.region_name)
-                raise ValidationError(f'Could not find model "{arn}".')
+            model = self._model(specification["ModelName"])
             container, isolated = model.all_containers[0], model.isolated
         startup = specification.get("StartupParameters") or {}
         image = container.get("Image", "")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound, ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
+from moto.sagemaker.utils import arn_formatter
 
 from localcloud.sagemaker.instance import Host
 from localcloud.sagemaker.jobs import listing, requests, shapes, tuning_requests
@@ -63,6 +64,9 @@ class JobsBackend(SageMakerModelBackend):
         for job in list(self.jobs.values()):
             job.abandon()
         super().reset()
+
+    def _arn(self, kind: str, name: str) -> str:
+        return str(arn_formatter(kind, name, self.account_id, self.region_name))
 
     # Training jobs
 

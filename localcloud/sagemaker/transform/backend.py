@@ -34,10 +34,7 @@ class TransformBackend(JobsBackend):
 
     def start_transform_job(self, given: dict[str, Any]) -> TransformJob:
         request = requests.complete(given, self.account_id)
-        model = self._models.get(request["ModelName"])
-        if not isinstance(model, ModelRecord):
-            arn = f"arn:aws:sagemaker:{self.region_name}:{self.account_id}:model/{request['ModelName']}"
-            raise ValidationError(f'Could not find model "{arn}".')
+        model = self._model(request["ModelName"])
         if len(model.all_containers) > 1:
             raise NotImplementedError("CreateTransformJob with an inference pipeline (several containers)")
         store = Store(self.account_id, model.request.get("ExecutionRoleArn", ""))
@@ -53,6 +50,12 @@ class TransformBackend(JobsBackend):
             self.transforms[job.name] = job
         job.start()
         return job
+
+    def _model(self, name: str) -> ModelRecord:
+        model = self._models.get(name)
+        if not isinstance(model, ModelRecord):
+            raise ValidationError(f'Could not find model "{self._arn("model", name)}".')
+        return model
 
     def _transform_spec(self, request: dict[str, Any], model: ModelRecord) -> TransformSpec:
         container = model.all_containers[0]
