@@ -23,6 +23,7 @@ from moto.utilities.tagging_service import TaggingService
 
 from localcloud import accepted, clock, gaps, heartbeat
 from localcloud.config import Config
+from localcloud.sagemaker.backend import SCALED_COUNT
 from localcloud.sagemaker.components.backend import COPIES, ComponentBackend
 from localcloud.scalable_target import Target
 from localcloud.scaling import Activity
@@ -30,7 +31,6 @@ from localcloud.scaling import Activity
 log = logging.getLogger(__name__)
 
 _SAGEMAKER = "sagemaker"
-_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _PAST_ACTIVITIES = 1000  # kept of targets that are registered no more
 
 _SERVICE_LINKED_ROLES = {  # the role that AWS makes for each service
@@ -256,7 +256,7 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):
         namespace, dimension = request["ServiceNamespace"], request.get("ScalableDimension")
         if namespace != _SAGEMAKER:
             raise NotImplementedError(f"DescribeScalingActivities of {namespace}, which does not scale here")
-        if dimension not in (None, _DIMENSION, COPIES):
+        if dimension not in (None, SCALED_COUNT, COPIES):
             return json.dumps({"ScalingActivities": []})
         found = [
             _describe(resource, activity)
@@ -286,7 +286,7 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):
 
 
 def _dimension(resource: str) -> str:
-    return COPIES if resource.startswith("inference-component/") else _DIMENSION
+    return COPIES if resource.startswith("inference-component/") else SCALED_COUNT
 
 
 def _describe(resource: str, activity: Activity) -> dict[str, Any]:

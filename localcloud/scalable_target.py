@@ -15,7 +15,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localcloud import alarms, clock, scaling, scaling_requests
 from localcloud.metrics import Metrics
-from localcloud.sagemaker.components.backend import ComponentBackend
+from localcloud.sagemaker.components.backend import COPIES, ComponentBackend
 from localcloud.sagemaker.components.component import InferenceComponent
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.scaled_variant import ScaledVariant, Value
@@ -93,7 +93,7 @@ class Target:
     def __init__(self, target: FakeScalableTarget, account_id: str, region: str) -> None:
         self.target = target
         self._cloudwatch: CloudWatchBackend = cloudwatch_backends[account_id][region]
-        kind = Copies if target.resource_id.startswith("inference-component/") else EndpointFleet
+        kind = Copies if target.scalable_dimension == COPIES else EndpointFleet
         self._fleet: Copies | EndpointFleet = kind(account_id, region, target.resource_id)
         self._policies: dict[str, FakeApplicationAutoscalingPolicy] = {}
         self._triggers: dict[str, list[Alarm]] = {}  # by step policy

@@ -18,7 +18,7 @@ from localcloud.sagemaker.instance import STARTUP_TIMEOUT, InstanceSpec
 from localcloud.sagemaker.records import EndpointConfigRecord, ModelRecord
 from localcloud.sagemaker.rollout import Rollout
 
-_SCALED_COUNT = "sagemaker:variant:DesiredInstanceCount"
+SCALED_COUNT = "sagemaker:variant:DesiredInstanceCount"
 
 
 class Backend(ComponentBackend):
@@ -140,7 +140,7 @@ class Backend(ComponentBackend):
         scaling = applicationautoscaling_backends[self.account_id][self.region_name]
         for resource in self._scalable_targets():
             if resource.split("/")[1] == endpoint_name:  # AWS deregisters them with the endpoint
-                scaling.deregister_scalable_target("sagemaker", resource, _SCALED_COUNT)
+                scaling.deregister_scalable_target("sagemaker", resource, SCALED_COUNT)
 
     def describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
         response = self._endpoint(endpoint_name).response_object
@@ -207,7 +207,7 @@ class Backend(ComponentBackend):
     def _scalable_targets(self) -> dict[str, Any]:
         """Registered variants by resource id, `endpoint/<name>/variant/<name>`."""
         targets = applicationautoscaling_backends[self.account_id][self.region_name].targets
-        return dict(targets.get(_SCALED_COUNT, {}))
+        return dict(targets.get(SCALED_COUNT, {}))
 
     def _protect_scaled_variants(self, endpoint: Endpoint, config: EndpointConfigRecord) -> None:
         """A variant that is scaled automatically may neither go nor change its instance type."""
