@@ -25,7 +25,7 @@ from moto.cloudwatch.models import (
 
 from localcloud import clock, composite, scaling
 from localcloud.metric_math import Expression
-from localcloud.metrics import FINE, KEPT_FINE, Dimensions, Metrics
+from localcloud.metrics import FINE, KEPT_FINE, MetricKey, Metrics, dimensions_of
 from localcloud.scaling.alarms import COMPARISONS
 from localcloud.statistics import is_statistic
 
@@ -219,14 +219,14 @@ def source(backend: CloudWatchBackend, alarm: Alarm, period: int) -> Callable[[i
     """What gives the alarm's value of a period by its number."""
     account, region = backend.account_id, backend.region_name
 
-    def read(metric: tuple[str, str, Dimensions], statistic: str) -> Callable[[int], float | None]:
+    def read(metric: MetricKey, statistic: str) -> Callable[[int], float | None]:
         return lambda number: Metrics.period(account, region, metric, number, period, statistic)
 
     if not alarm.metric_data_queries:
-        pairs: Dimensions = tuple(sorted((str(one.name), str(one.value)) for one in alarm.dimensions))
-        return read((alarm.namespace, alarm.metric_name, pairs), alarm.extended_statistic or alarm.statistic)
-    stats = {query.id: _stat(query.metric_stat) for query in alarm.metric_data_queries if query.metric_stat}
-    parts = {name: read(metric, statistic) for name, (metric, statistic) in stats.items()}
+        metric = (alarm.namespace, alarm.metric_name, dimensions_of(alarm))
+        return read(metric, alarm.extended_statistic or alarm.statistic)
+    stats = {query.id: query.metric_stat for query in alarm.metric_data_queries if query.metric_stat}
+    parts = {name: read(_key(stat.metric), stat.stat) for name, stat in stats.items()}
     asked = next(query for query in alarm.metric_data_queries if str(query.return_data).lower() != "false")
     if asked.expression is None:
         return parts[asked.id]
@@ -234,9 +234,8 @@ def source(backend: CloudWatchBackend, alarm: Alarm, period: int) -> Callable[[i
     return lambda number: expression({name: part(number) for name, part in parts.items()})
 
 
-def _stat(stat: MetricStat) -> tuple[tuple[str, str, Dimensions], str]:
-    pairs = tuple(sorted((str(one.name), str(one.value)) for one in stat.metric.dimensions))
-    return (stat.metric.namespace, stat.metric.metric_name, pairs), stat.stat
+def _key(metric: Metric) -> MetricKey:
+    return metric.namespace, metric.metric_name, dimensions_of(metric)
 
 
 def reason(watch: scaling.Watch, now: float) -> str:

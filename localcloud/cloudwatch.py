@@ -17,7 +17,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from localcloud import accepted, alarms, composite, gaps, heartbeat
 from localcloud.config import Config
 from localcloud.metric_math import Expression
-from localcloud.metrics import FINE, MINUTE, Dimensions, Metrics
+from localcloud.metrics import FINE, MINUTE, MetricKey, Metrics, dimensions, dimensions_of
 from localcloud.statistics import PLAIN, StatisticSet, is_statistic
 
 gaps.forget_instances(MetricDatumBase)
@@ -63,17 +63,15 @@ class Backend(CloudWatchBackend):
         if period < FINE:
             raise NotImplementedError(f"periods below {FINE} s")
         start = start // min(period, MINUTE) * min(period, MINUTE)  # as CloudWatch rounds it
-        name, wanted = metric["MetricName"], dimensions(metric)
-        namespace = metric["Namespace"]
-        metric_key = (namespace, name, wanted)
-        points = Metrics.points(self.account_id, self.region_name, metric_key, unit, start, end)
-        points += _of_moto(self, namespace, name, wanted)
+        key = (metric["Namespace"], metric["MetricName"], dimensions(metric))
+        points = Metrics.points(self.account_id, self.region_name, key, unit, start, end)
+        points += _of_moto(self, key)
         found: dict[float, StatisticSet] = {}
         for at, values in sorted(points, key=lambda point: point[0]):
             if start <= at < end:
                 begin = start + (at - start) // period * period
                 found.setdefault(begin, StatisticSet()).merge(values)
-        return Metrics.unit(self.account_id, self.region_name, namespace, name, wanted), found
+        return Metrics.unit(self.account_id, self.region_name, key), found
 
     def set_alarm_state(self, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
         alarm = self.alarms.get(alarm_name)
@@ -83,13 +81,10 @@ class Backend(CloudWatchBackend):
             alarms.was_set(self, alarm, before)
 
 
-def _of_moto(
-    backend: CloudWatchBackend, namespace: str, name: str, wanted: Dimensions
-) -> Iterator[tuple[float, StatisticSet]]:
+def _of_moto(backend: CloudWatchBackend, key: MetricKey) -> Iterator[tuple[float, StatisticSet]]:
     """Metrics that moto's own services publish, such as the size of a bucket."""
     for datum in backend.aws_metric_data:
-        pairs = tuple(sorted((str(one.name), str(one.value)) for one in datum.dimensions))
-        if (datum.namespace, datum.name, pairs) == (namespace, name, wanted):
+        if (datum.namespace, datum.name, dimensions_of(datum)) == key:
             values = StatisticSet()
             values.add(float(vars(datum).get("value", 0.0)))
             yield _seconds(datum.timestamp), values
@@ -106,10 +101,6 @@ def _fill(values: StatisticSet, datum: dict[str, Any]) -> None:
         values.add_summary(*(float(given[name]) for name in ("SampleCount", "Sum", "Minimum", "Maximum")))
     else:
         values.add(float(datum.get("Value", 0.0)))
-
-
-def dimensions(source: dict[str, Any]) -> Dimensions:
-    return tuple(sorted((one["Name"], one["Value"]) for one in source.get("Dimensions") or ()))
 
 
 class CloudWatch(CloudWatchResponse):

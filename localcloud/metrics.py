@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from localcloud import clock
 from localcloud.statistics import StatisticSet, merged
@@ -21,6 +22,17 @@ KEPT_FINE = 3 * 3600 // FINE
 KEPT_MINUTES = 24 * 60
 
 Dimensions = tuple[tuple[str, str], ...]  # sorted
+MetricKey = tuple[str, str, Dimensions]  # namespace and name
+
+
+def dimensions(request: Mapping[str, Any]) -> Dimensions:
+    """As requests name them."""
+    return tuple(sorted((one["Name"], one["Value"]) for one in request.get("Dimensions") or ()))
+
+
+def dimensions_of(metric: Any) -> Dimensions:
+    """As moto keeps them, of a metric, a datum or an alarm."""
+    return tuple(sorted((str(one.name), str(one.value)) for one in metric.dimensions))
 
 
 @dataclass
@@ -108,9 +120,8 @@ class Metrics:
         """Let `fill` add values of a time; `series` is namespace, name, dimensions and unit."""
         namespace, name, dimensions, unit = series
         with cls._lock:
-            fill(
-                cls._series((account_id, region, namespace, dimensions), name, unit, resolution).bucket(real)
-            )
+            group = (account_id, region, namespace, dimensions)
+            fill(cls._series(group, name, unit, resolution).bucket(real))
 
     @classmethod
     def _series(
@@ -123,19 +134,23 @@ class Metrics:
         return found
 
     @classmethod
+    def _found(cls, account_id: str, region: str, metric: MetricKey) -> Series | None:
+        namespace, name, dimensions = metric
+        return cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
+
+    @classmethod
     def points(
         cls,
         account_id: str,
         region: str,
-        metric: tuple[str, str, Dimensions],
+        metric: MetricKey,
         unit: str | None,
         start: float,
         end: float,
     ) -> list[tuple[float, StatisticSet]]:
         """From `start` on, before `end`, both in s."""
-        namespace, name, dimensions = metric
         with cls._lock:
-            series = cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
+            series = cls._found(account_id, region, metric)
             if series is None or (unit is not None and unit != series.unit):
                 return []
             wanted = [point for point in series.points() if start <= point[0] < end]
@@ -143,9 +158,9 @@ class Metrics:
             return [(at, copy) for at, values in wanted if (copy := merged([values])) is not None]
 
     @classmethod
-    def unit(cls, account_id: str, region: str, namespace: str, name: str, dimensions: Dimensions) -> str:
+    def unit(cls, account_id: str, region: str, metric: MetricKey) -> str:
         with cls._lock:
-            series = cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
+            series = cls._found(account_id, region, metric)
             return series.unit if series else "None"
 
     @classmethod
@@ -153,15 +168,14 @@ class Metrics:
         cls,
         account_id: str,
         region: str,
-        metric: tuple[str, str, Dimensions],
+        metric: MetricKey,
         number: int,
         seconds: int,
         statistic: str,
     ) -> float | None:
         """A statistic of a period of the clock's time; counts and sums are what a full minute would have made them."""
-        namespace, name, dimensions = metric
         with cls._lock:
-            series = cls._groups.get((account_id, region, namespace, dimensions), {}).get(name)
+            series = cls._found(account_id, region, metric)
             values = series.period(number, seconds) if series else None
             found = values.get(statistic) if values else None
         if found is not None and statistic in ("Sum", "SampleCount"):

@@ -11,7 +11,7 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend
 
 from localcloud import alarms, scaling
 from localcloud.metric_math import Expression
-from localcloud.metrics import Dimensions, Metrics
+from localcloud.metrics import MetricKey, Metrics, dimensions
 from localcloud.scaled_variant import Value
 from localcloud.statistics import is_statistic
 
@@ -131,9 +131,8 @@ class CustomMetric:
         return read
 
 
-def _key(metric: dict[str, Any]) -> tuple[str, str, Dimensions]:
-    pairs = tuple(sorted((one["Name"], one["Value"]) for one in metric.get("Dimensions") or ()))
-    return metric["Namespace"], metric["MetricName"], pairs
+def _key(metric: dict[str, Any]) -> MetricKey:
+    return metric["Namespace"], metric["MetricName"], dimensions(metric)
 
 
 def _statistic(name: str) -> str:
