@@ -115,9 +115,13 @@ def was_set(backend: CloudWatchBackend, alarm: Alarm, before: State) -> None:
         _note_state(backend, alarm, before)
 
 
-def show(backend: CloudWatchBackend, alarm: Alarm, state: str, reason: str, data: dict[str, Any]) -> None:
-    if state == alarm.state_value:
-        return
+def show(backend: CloudWatchBackend, alarm: Alarm, watch: scaling.Watch, now: float) -> None:
+    """Give the alarm the state of its watch."""
+    if watch.state != alarm.state_value:
+        _change(backend, alarm, watch.state, _reason(watch, now), _reason_data(watch, now))
+
+
+def _change(backend: CloudWatchBackend, alarm: Alarm, state: str, reason: str, data: dict[str, Any]) -> None:
     before = (alarm.state_value, alarm.state_reason)
     alarm.update_state(reason, json.dumps(data), state)
     alarm.history.clear()  # moto's own, which nobody reads
@@ -139,7 +143,7 @@ def evaluate_all(now: float) -> None:
                     if alarm.rule is None:
                         _evaluate(backend, alarm, now)
                     else:
-                        composite.evaluate(backend, alarm, show)
+                        _follow_rule(backend, alarm)
                 except Exception:
                     log.exception("alarm %s cannot be evaluated", alarm.name)
 
@@ -159,7 +163,13 @@ def _evaluate(backend: CloudWatchBackend, alarm: Alarm, now: float) -> None:
         if value is not None:  # again and again: it may have come late
             watch.put((number + 1) * period, value)
     watch.look(now)
-    show(backend, alarm, watch.state, reason(watch, now), reason_data(watch, now))
+    show(backend, alarm, watch, now)
+
+
+def _follow_rule(backend: CloudWatchBackend, alarm: Alarm) -> None:
+    state, reason, data = composite.evaluate(backend, alarm)
+    if state != alarm.state_value:
+        _change(backend, alarm, state, reason, data)
 
 
 def _monitor(backend: CloudWatchBackend, alarm: Alarm) -> _Monitor:
@@ -238,7 +248,7 @@ def _key(metric: Metric) -> MetricKey:
     return metric.namespace, metric.metric_name, dimensions_of(metric)
 
 
-def reason(watch: scaling.Watch, now: float) -> str:
+def _reason(watch: scaling.Watch, now: float) -> str:
     """StateReason as AWS words it."""
     alarm, points = watch.alarm, _points(watch, now)
     needed = alarm.evaluation_periods
@@ -262,7 +272,7 @@ def reason(watch: scaling.Watch, now: float) -> str:
     )
 
 
-def reason_data(watch: scaling.Watch, now: float) -> dict[str, Any]:
+def _reason_data(watch: scaling.Watch, now: float) -> dict[str, Any]:
     alarm, points = watch.alarm, _points(watch, now)
     return {
         "version": "1.0",

@@ -86,29 +86,18 @@ def _name(token: re.Match[str]) -> str:
     return name.rpartition(":alarm:")[2] if name.startswith("arn:") else name
 
 
-def evaluate(
-    backend: CloudWatchBackend,
-    alarm: Alarm,
-    show: Callable[[CloudWatchBackend, Alarm, str, str, dict[str, Any]], None],
-) -> None:
+def evaluate(backend: CloudWatchBackend, alarm: Alarm) -> tuple[str, str, dict[str, Any]]:
+    """Its state, with the reason and what it rests on."""
+
     def state(name: str) -> str | None:
         found = backend.alarms.get(name)
         return found.state_value if found else None
 
     rule = Rule(str(alarm.rule))
     value = "ALARM" if rule.holds(state) else "OK"
-    ringing = [name for name in rule.names if state(name) == "ALARM"]
-    named = ", ".join(f"{_arn(backend, name)}" for name in ringing) or "no alarm"
-    reason = f"{alarm.alarm_arn} transitioned to {value}: in state ALARM is {named}."
-    show(
-        backend,
-        alarm,
-        value,
-        reason,
-        {"triggeringAlarms": [{"arn": _arn(backend, name)} for name in ringing]},
+    named = [backend.alarms.get(name) for name in rule.names]
+    ringing = [str(one.alarm_arn) for one in named if one is not None and one.state_value == "ALARM"]
+    reason = (
+        f"{alarm.alarm_arn} transitioned to {value}: in state ALARM is {', '.join(ringing) or 'no alarm'}."
     )
-
-
-def _arn(backend: CloudWatchBackend, name: str) -> str:
-    found = backend.alarms.get(name)
-    return str(found.alarm_arn) if found else name
+    return value, reason, {"triggeringAlarms": [{"arn": arn} for arn in ringing]}

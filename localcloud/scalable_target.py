@@ -252,8 +252,7 @@ class Target:
 
     def _show(self, policy: FakeApplicationAutoscalingPolicy, now: float) -> None:
         for watch, alarm in zip(self.scaler.alarms(policy.policy_name), policy.alarms, strict=True):
-            reason, data = alarms.reason(watch, now), alarms.reason_data(watch, now)
-            alarms.show(self._cloudwatch, alarm, watch.state, reason, data)
+            alarms.show(self._cloudwatch, alarm, watch, now)
 
     def _values(self, metric: str, period: int) -> Value:
         measured = self._measured(metric, period)
