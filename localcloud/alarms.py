@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -52,14 +52,9 @@ class _Monitor:
     held_until: float = 0.0
 
 
-@dataclass
-class _Book:
-    items: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_KEPT_HISTORY))
-
-
 _of_scaling: WeakSet[Alarm] = WeakSet()
 _monitors: WeakKeyDictionary[Alarm, _Monitor] = WeakKeyDictionary()
-_books: WeakKeyDictionary[CloudWatchBackend, _Book] = WeakKeyDictionary()
+_history: WeakKeyDictionary[CloudWatchBackend, deque[dict[str, Any]]] = WeakKeyDictionary()
 
 
 def check(request: dict[str, Any]) -> None:
@@ -310,6 +305,10 @@ def _stamp(real: float) -> str:
 # History
 
 
+def _items(backend: CloudWatchBackend) -> deque[dict[str, Any]]:
+    return _history.setdefault(backend, deque(maxlen=_KEPT_HISTORY))
+
+
 def _note_state(backend: CloudWatchBackend, alarm: Alarm, before: State) -> None:
     summary = f"Alarm updated from {before[0]} to {alarm.state_value}"
     data = {
@@ -324,7 +323,7 @@ def _note_state(backend: CloudWatchBackend, alarm: Alarm, before: State) -> None
 
 
 def _note(backend: CloudWatchBackend, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
-    _books.setdefault(backend, _Book()).items.append(
+    _items(backend).append(
         {
             "AlarmName": alarm.name,
             "AlarmType": "CompositeAlarm" if alarm.rule is not None else "MetricAlarm",
@@ -342,7 +341,7 @@ def history(backend: CloudWatchBackend, request: dict[str, Any]) -> list[dict[st
     since, until = request.get("StartDate"), request.get("EndDate")
     found = [
         item
-        for item in list(_books.setdefault(backend, _Book()).items)
+        for item in list(_items(backend))
         if all(value is None or item[name] == value for name, value in wanted.items())
         and item["AlarmType"] in kinds
         and (since is None or item["Timestamp"] >= _aware(since))
