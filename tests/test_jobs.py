@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from localcloud import control
-from localcloud.control import CloudInfo
 from ml import artifact, metric_lines
 from ml.config import TrainConfig
 from ml.search_space import SearchSpace
 from ml.train import code_state, train
-from ops import stage as stages
 from ops.jobs import follow, results, rights, sagemaker
 from ops.jobs.logs import Logs
 from ops.jobs.options import JobOptions
 from ops.jobs.request import LOG_GROUP
-from ops.paths import TERRAFORM
 from tests.conftest import MakePhotos
+from tests.embedded_stage import embedded_stage
+from tests.localcloud.training import TRUST
 
 pytestmark = [pytest.mark.cloud, pytest.mark.slow]
 
@@ -34,48 +30,16 @@ ROLE = "kennel-local-training"
 SMALL = JobOptions(instance_type="ml.m5.large", max_runtime=900)
 
 
-class Stage:
-    """A stage on an embedded cloud of the tests' own."""
-
-    name = "local"
-
-    def __init__(self, cloud: CloudInfo) -> None:
-        self.cloud = cloud
-        self.region = cloud.region
-        self.variables_file = TERRAFORM / "stages" / "local.tfvars"
-        self._clients: dict[str, Any] = {}
-
-    def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = boto3.client(
-                service,
-                endpoint_url=self.cloud.endpoint_url,
-                region_name=self.region,
-                aws_access_key_id="any",
-                aws_secret_access_key="any",
-                config=Config(s3={"addressing_style": "path"}, max_pool_connections=16),
-            )
-        return self._clients[service]
-
-
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    state_dir = tmp_path_factory.mktemp("cloud")
-    images = state_dir / "images.json"
-    images.write_text(json.dumps(stages.local_images()))
-    yield Stage(control.start(state_dir, images=images, lifetime=1200))
-    control.stop(state_dir)
+    with embedded_stage(tmp_path_factory.mktemp("cloud")) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="module")
 def outputs(stage: Any) -> dict[str, Any]:
     """What Terraform would have made, as far as jobs need it."""
     stage.client("s3").create_bucket(Bucket=BUCKET)
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sagemaker.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-    }
     bucket = f"arn:aws:s3:::{BUCKET}"
     rights = [
         {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"{bucket}/training/*"},
@@ -87,7 +51,7 @@ def outputs(stage: Any) -> dict[str, Any]:
         },
     ]
     iam, ec2 = stage.client("iam"), stage.client("ec2")
-    role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=document([trust]))["Role"]
+    role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     iam.put_role_policy(RoleName=ROLE, PolicyName="rights", PolicyDocument=document(rights))
     subnets = ec2.describe_subnets()["Subnets"]
     groups = ec2.describe_security_groups()["SecurityGroups"]
@@ -182,7 +146,9 @@ def test_two_instances_train_one_model(
 def test_an_interrupted_spot_job_goes_on_from_its_checkpoints(
     stage: Any, outputs: dict[str, Any], photos: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig(data=str(photos), epochs=6, weight_decay=1.0, batch_size=8, unfreeze="last:1")
+    config = TrainConfig(
+        data=str(photos), epochs=6, weight_decay=1.0, batch_size=8, unfreeze="last:1", serving_precision="f32"
+    )
     options = dataclasses.replace(SMALL, spot=True)
     name = sagemaker.start_training(stage, outputs, config, options, silent)
     interrupted: list[int] = []
@@ -191,8 +157,7 @@ def test_an_interrupted_spot_job_goes_on_from_its_checkpoints(
         row = metric_lines.parse(line)
         if row is not None and row[0] == 2 and row[1] == 6 and not interrupted:
             interrupted.append(row[0])
-            body = json.dumps({"TrainingJobName": name}).encode()
-            urllib.request.urlopen(f"{stage.cloud.endpoint_url}/_localcloud/spot-interruption", body).close()
+            control.interrupt(stage.cloud.log_file.parent, name)
 
     description, _ = followed(stage, name, interrupt)
     assert interrupted
