@@ -25,7 +25,7 @@ from ops.jobs.source import as_prefix, split_uri
 from ops.jobs.transform import MAX_PHOTO_MB, Places, TransformOptions
 from ops.paths import RUNS, shown
 from ops.predict import EXTENSIONS
-from ops.stage import Stage
+from ops.stage import CAPACITY_FILE, Stage
 
 Say = Callable[[str], None]
 
@@ -278,7 +278,7 @@ def _needs(stage: Stage, outputs: Mapping[str, Any], order: Order, places: Place
 
 def _rate(stage: Stage, instance_type: str) -> tuple[float, bool]:
     """Photos a second that an instance answers, and whether that was measured."""
-    capacity = files.read_json(stage.capacity_file) or {}
+    capacity = files.read_json(stage.directory / CAPACITY_FILE) or {}
     if capacity.get("instance_type") == instance_type and capacity.get("requests_per_second", 0) > 0:
         return float(capacity["requests_per_second"]), True
     return PHOTOS_A_SECOND, False

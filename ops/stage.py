@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import boto3
 
 LOCAL = "local"
+CAPACITY_FILE = "capacity.json"  # in the directory of a stage: what `load --capacity` measured
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,6 @@ class Stage:
     def model_file(self) -> Path:
         """What `train` leaves for Terraform: the variable `model`."""
         return TERRAFORM / "stages" / f"{self.name}.model.tfvars.json"
-
-    @property
-    def capacity_file(self) -> Path:
-        """What `load --capacity` leaves: what one instance of a type answers."""
-        return self.directory / "capacity.json"
 
     @property
     def region(self) -> str:

@@ -19,7 +19,7 @@ from ops.load.options import DEFAULT_STEP, Demand, Where, demand, number, where
 from ops.load.payloads import Body, bodies, photos
 from ops.load.result import Result
 from ops.load.target import Instances, Target, instances, target
-from ops.stage import LOCAL, Stage
+from ops.stage import CAPACITY_FILE, LOCAL, Stage
 
 MAX_STEP = 300.0  # seconds of a rate that --capacity tries
 
@@ -118,7 +118,7 @@ class Loading:
     def capacity(self, asked: Asked, say: Say) -> Capacity:
         """Measure what one instance takes, and write it down for the simulation."""
         found = measure(self.run, asked.step, asked.criterion_ms, say)
-        files.write_json(self.stage.capacity_file, found.to_dict())
+        files.write_json(self.stage.directory / CAPACITY_FILE, found.to_dict())
         return found
 
     def write(self, result: Result, asked: Asked) -> Path:

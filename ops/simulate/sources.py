@@ -13,7 +13,7 @@ from ops.paths import shown
 from ops.simulate.declared import Scaling, of_plan, of_variables
 from ops.simulate.overrides import positive
 from ops.simulate.replay import Instance
-from ops.stage import Stage
+from ops.stage import CAPACITY_FILE, Stage
 from ops.terraform import version
 
 ASSUMED_CAPACITY = 20.0  # requests a second of one instance, where nobody measured or said
@@ -87,13 +87,14 @@ def instance_of(
     price: str | None,
 ) -> Known:
     """Return what one instance can do and costs: as given, as measured, else as assumed."""
-    measured = files.read_json(stage.capacity_file) or {}
+    capacity_file = stage.directory / CAPACITY_FILE
+    measured = files.read_json(capacity_file) or {}
     kind = instance_type or DEFAULT_TYPE
     if capacity is not None:
         rate, capacity_source = positive("--capacity", capacity), "given"
         measured = {}
     elif measured:
-        rate = positive(shown(stage.capacity_file), measured.get("requests_per_second", 0))
+        rate = positive(shown(capacity_file), measured.get("requests_per_second", 0))
         on = measured.get("instance_type", "?")
         capacity_source = f"measured {str(measured.get('measured_at', ''))[:10]} on {on}".replace("  ", " ")
     else:
