@@ -25,7 +25,7 @@ from moto.cloudwatch.models import (
 
 from localcloud import clock, composite, scaling
 from localcloud.metric_math import Expression
-from localcloud.metrics import FINE, KEPT_FINE, MetricKey, Metrics, dimensions_of
+from localcloud.metrics import FINE, KEPT_FINE, MINUTE, MetricKey, Metrics, dimensions_of
 from localcloud.scaling.alarms import COMPARISONS
 from localcloud.statistics import is_statistic
 
@@ -81,7 +81,7 @@ def check(request: dict[str, Any]) -> None:
     for period, statistic in given:
         if int(period) < FINE:
             raise NotImplementedError(f"alarms with periods below {FINE} s")
-        if int(period) % FINE:
+        if int(period) % MINUTE and int(period) not in (10, 20, 30):
             raise ValidationError("Period must be 10, 20, 30 or a multiple of 60.")
         if periods * int(period) > KEPT_FINE * FINE:
             raise NotImplementedError(f"alarms that look further back than {KEPT_FINE * FINE // 3600} hours")

@@ -234,6 +234,7 @@ def test_a_composite_alarm_follows_its_rule(watch: Any) -> None:
     ("change", "code", "message"),
     [
         ({"DatapointsToAlarm": 3}, "ValidationError", "DatapointsToAlarm must be less than or equal to"),
+        ({"Period": 40}, "ValidationError", "Period must be 10, 20, 30 or a multiple of 60."),
         ({"Period": 1}, "NotImplemented", "alarms with periods below 10 s"),
         ({"Period": 3600, "EvaluationPeriods": 4}, "NotImplemented", "further back than 3 hours"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "NotImplemented", "GreaterThanUpperThreshold"),
