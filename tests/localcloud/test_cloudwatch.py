@@ -95,19 +95,24 @@ def test_of_a_statistic_set_no_percentile_is_made_up(cloudwatch: Any) -> None:
     assert (found["Average"], "ExtendedStatistics" in found) == (5, False)
 
 
+def query(name: str, statistic: str) -> dict[str, Any]:
+    """What an expression reads of a metric."""
+    metric = {"Namespace": "Own", "MetricName": name}
+    return {
+        "Id": name,
+        "ReturnData": False,
+        "MetricStat": {"Metric": metric, "Period": 60, "Stat": statistic},
+    }
+
+
 def test_queries_are_computed_with_arithmetic_and_filled_gaps(cloudwatch: Any) -> None:
     put(cloudwatch, "all", (0, 5), (60, 7))
     put(cloudwatch, "less", (60, 3))
-
-    def stat(name: str) -> dict[str, Any]:
-        metric = {"Namespace": "Own", "MetricName": name}
-        return {
-            "Id": name,
-            "ReturnData": False,
-            "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"},
-        }
-
-    queries = [stat("all"), stat("less"), {"Id": "rest", "Expression": "(all - FILL(less, 0)) * 2"}]
+    queries = [
+        query("all", "Sum"),
+        query("less", "Sum"),
+        {"Id": "rest", "Expression": "(all - FILL(less, 0)) * 2"},
+    ]
     span = {"StartTime": NOON, "EndTime": NOON + timedelta(minutes=5)}
     answer = cloudwatch.get_metric_data(MetricDataQueries=queries, ScanBy="TimestampAscending", **span)
     assert [(one["Id"], one["Values"]) for one in answer["MetricDataResults"]] == [("rest", [10, 8])]
@@ -126,19 +131,19 @@ def test_metrics_are_listed_once(cloudwatch: Any) -> None:
 
 
 def alarm(watch: Any, name: str, **change: Any) -> None:
-    watch.put_metric_alarm(
-        **{
-            "AlarmName": name,
-            "Namespace": "Own",
-            "MetricName": name,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "Threshold": 3,
-            "EvaluationPeriods": 2,
-            "Period": 60,
-            "Statistic": "Maximum",
-            **change,
-        }
-    )
+    """`change`: None for what is not to be given."""
+    request = {
+        "AlarmName": name,
+        "Namespace": "Own",
+        "MetricName": name,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 3,
+        "EvaluationPeriods": 2,
+        "Period": 60,
+        "Statistic": "Maximum",
+        **change,
+    }
+    watch.put_metric_alarm(**{key: value for key, value in request.items() if value is not None})
 
 
 def described(watch: Any, name: str) -> dict[str, Any]:
@@ -199,20 +204,16 @@ def test_missing_data_is_what_the_alarm_says_of_it(watch: Any, missing: str, sta
 
 
 def test_an_alarm_may_watch_a_difference(watch: Any) -> None:
-    def stat(name: str) -> dict[str, Any]:
-        metric = {"Namespace": "Own", "MetricName": name}
-        return {
-            "Id": name,
-            "ReturnData": False,
-            "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"},
-        }
-
     watch.put_metric_alarm(
         AlarmName="difference",
         ComparisonOperator="GreaterThanOrEqualToThreshold",
         Threshold=2,
         EvaluationPeriods=1,
-        Metrics=[stat("more"), stat("fewer"), {"Id": "d", "Expression": "more - FILL(fewer, 0)"}],
+        Metrics=[
+            query("more", "Maximum"),
+            query("fewer", "Maximum"),
+            {"Id": "d", "Expression": "more - FILL(fewer, 0)"},
+        ],
     )
     data = [{"MetricName": "more", "Value": 5.0}, {"MetricName": "fewer", "Value": 2.0}]
     until(watch, "difference", "ALARM", lambda: watch.put_metric_data(Namespace="Own", MetricData=data))
@@ -244,18 +245,7 @@ def test_a_composite_alarm_follows_its_rule(watch: Any) -> None:
 def test_an_alarm_that_would_not_be_evaluated_is_refused(
     cloudwatch: Any, change: dict[str, Any], code: str, message: str
 ) -> None:
-    request = {
-        "AlarmName": "refused",
-        "Namespace": "Own",
-        "MetricName": "m",
-        "ComparisonOperator": "GreaterThanThreshold",
-        "Threshold": 3,
-        "EvaluationPeriods": 2,
-        "Period": 60,
-        "Statistic": "Maximum",
-        **change,
-    }
     with pytest.raises(ClientError) as caught:
-        cloudwatch.put_metric_alarm(**{name: value for name, value in request.items() if value is not None})
+        alarm(cloudwatch, "refused", **change)
     assert caught.value.response["Error"]["Code"] == code
     assert message in caught.value.response["Error"]["Message"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import json
 import os
 import signal
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +15,11 @@ from botocore.exceptions import ClientError
 
 from localcloud import control
 from localcloud.control import CloudInfo
+from tests.localcloud.endpoints import ACCOUNT, IMAGE, archive, numbers
 from tests.localcloud.training import TRUST, check_answer
 
 Client = Callable[[str], Any]
 
-ACCOUNT = "123456789012"
-IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/fake:1"
 GROUP = "/aws/sagemaker/TransformJobs"
 SEE_LOGS = "See job logs for more information"
 NO_PING = (
@@ -76,7 +72,6 @@ class Handler(BaseHTTPRequestHandler):
 
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
 """
-_numbers = itertools.count(1)
 
 
 class Transformer:
@@ -86,17 +81,13 @@ class Transformer:
         self.client = client
         self.sagemaker, self.s3 = client("sagemaker"), client("s3")
         self.s3.create_bucket(Bucket="photos")
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-            member = tarfile.TarInfo("code/fakeserver.py")
-            member.size = len(SERVER)
-            tar.addfile(member, io.BytesIO(SERVER.encode()))
-        self.s3.put_object(Bucket="photos", Key="model.tar.gz", Body=packed.getvalue())
+        model = archive({"code/fakeserver.py": SERVER.encode()})
+        self.s3.put_object(Bucket="photos", Key="model.tar.gz", Body=model)
         self.role = self.make_role("s3:*")
         self.plain = self.model()
 
     def make_role(self, *actions: str) -> str:
-        name = f"transform-{next(_numbers)}"
+        name = f"transform-{next(numbers)}"
         iam = self.client("iam")
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
         statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
@@ -105,7 +96,7 @@ class Transformer:
         return str(role["Arn"])
 
     def model(self, *, role: str | None = None, image: str = IMAGE, **environment: str) -> str:
-        name = f"model-{next(_numbers)}"
+        name = f"model-{next(numbers)}"
         container = {
             "Image": image,
             "ModelDataUrl": "s3://photos/model.tar.gz",
@@ -118,7 +109,7 @@ class Transformer:
 
     def put(self, objects: dict[str, str]) -> str:
         """The prefix that the objects lie in."""
-        prefix = f"in-{next(_numbers)}/"
+        prefix = f"in-{next(numbers)}/"
         for name, content in objects.items():
             self.s3.put_object(Bucket="photos", Key=prefix + name, Body=content.encode())
         return prefix
@@ -126,7 +117,7 @@ class Transformer:
     def request(
         self, prefix: str, *, model: str | None = None, count: int = 1, **more: Any
     ) -> dict[str, Any]:
-        name = f"job-{next(_numbers)}"
+        name = f"job-{next(numbers)}"
         source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://photos/{prefix}", **more.pop("source", {})}
         return {
             "TransformJobName": name,
