@@ -1,27 +1,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from localcloud import control
 from localcloud.control import CloudInfo
-from tests.localcloud.endpoints import put_model
+from tests.clients import clients
+from tests.localcloud.endpoints import IMAGES, put_model
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ "fake" runs the model server that the model archive brings along in code/fakeserver.py."""
     path = tmp_path_factory.mktemp("images") / "images.json"
-    path.write_text(
-        json.dumps({"fake": {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}})
-    )
+    path.write_text(json.dumps(IMAGES))
     return path
 
 
@@ -59,22 +54,4 @@ def client(cloud: CloudInfo, connect: Callable[[CloudInfo], Callable[[str], Any]
 
 @pytest.fixture(scope="session")
 def connect() -> Callable[[CloudInfo], Callable[[str], Any]]:
-    return _clients
-
-
-def _clients(cloud: CloudInfo) -> Callable[[str], Any]:
-    known: dict[str, Any] = {}
-
-    def get(service: str) -> Any:
-        if service not in known:
-            known[service] = boto3.client(
-                service,
-                endpoint_url=cloud.endpoint_url,
-                region_name=cloud.region,
-                aws_access_key_id="any",
-                aws_secret_access_key="any",
-                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-            )
-        return known[service]
-
-    return get
+    return clients

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import sys
 import tarfile
 import threading
 import time
@@ -59,6 +60,9 @@ if "DIE" in os.environ:
     sys.exit("no model in here")
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
 """
+
+# For an images file: the image runs the server that the model archive brings along.
+IMAGES = {"fake": {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}}
 
 numbers = itertools.count(1)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from localcloud import control
 from ops import provider_mirror
 from ops.paths import ROOT, TERRAFORM, WORK
 from ops.terraform import cli_environment
-
-Initialize = Callable[[Path], dict[str, str]]
+from tests.localcloud.endpoints import IMAGES, Deployer, put_model
+from tests.terraform.roots import BesideEndpoint, Initialize, Root
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +77,26 @@ def running_provider(initialize: Initialize) -> Iterator[dict[str, str]]:
             yield {"TF_REATTACH_PROVIDERS": attach[1]}
         finally:
             process.terminate()
+
+
+@pytest.fixture
+def beside_endpoint(tmp_path: Path, initialize: Initialize) -> Iterator[BesideEndpoint]:
+    """Initializes the text of a root module on a cloud with an endpoint: `var.endpoint`, whose variant is `main`."""
+    images = tmp_path / "images.json"
+    images.write_text(json.dumps(IMAGES))
+    cloud = control.start(tmp_path / "cloud", images=images, lifetime=900)
+
+    def initialized(main: str) -> tuple[Root, str]:
+        directory = tmp_path / "root"
+        directory.mkdir()
+        (directory / "main.tf").write_text(main)
+        root = Root(directory, initialize(directory), cloud)
+        put_model(root.client("s3"))
+        endpoint = Deployer(root.client("sagemaker")).up()
+        root.environment["TF_VAR_endpoint"] = endpoint
+        return root, endpoint
+
+    try:
+        yield initialized
+    finally:
+        control.stop(tmp_path / "cloud")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from ops.declared import load
 from ops.paths import ROOT, TERRAFORM
+from tests.terraform.roots import Initialize
 
 Block = tuple[str, dict[str, Any]]  # label, body
 
@@ -59,7 +59,7 @@ def refusals(directory: Path) -> Counter[str]:
 @pytest.mark.slow
 @each_directory
 def test_a_directorys_terraform_tests_pass(
-    directory: Path, initialize: Callable[[Path], dict[str, str]], running_provider: dict[str, str]
+    directory: Path, initialize: Initialize, running_provider: dict[str, str]
 ) -> None:
     environment = initialize(directory)
     if not blocks(

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
-import boto3
 import pytest
-from botocore.config import Config
 
-from localcloud import control
-from tests.localcloud.endpoints import Deployer, put_model
+from tests.terraform.roots import BesideEndpoint
 
 pytestmark = [pytest.mark.cloud, pytest.mark.terraform, pytest.mark.slow, pytest.mark.long]
 
@@ -135,54 +125,23 @@ resource "aws_appautoscaling_scheduled_action" "christmas" {{
 """
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[control.CloudInfo]:
-    images = tmp_path / "images.json"
-    server = {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}
-    images.write_text(json.dumps({"fake": server}))
-    yield control.start(tmp_path / "cloud", images=images, lifetime=600)
-    control.stop(tmp_path / "cloud")
-
-
 def test_scaling_of_every_kind_applies_settles_changes_and_goes(
-    tmp_path: Path, cloud: control.CloudInfo, initialize: Callable[[Path], dict[str, str]]
+    beside_endpoint: BesideEndpoint,
 ) -> None:
-    def client(service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=cloud.endpoint_url, region_name=cloud.region,
-            aws_access_key_id="none", aws_secret_access_key="none",
-            config=Config(s3={"addressing_style": "path"}),
-        )  # fmt: skip
-
-    put_model(client("s3"))
-    endpoint = Deployer(client("sagemaker")).up()
-    directory = tmp_path / "terraform"
-    directory.mkdir()
-    (directory / "main.tf").write_text(MAIN)
-    environment = initialize(directory) | {
-        "AWS_ENDPOINT_URL": cloud.endpoint_url,
-        "AWS_DEFAULT_REGION": cloud.region,
-        "TF_VAR_endpoint": endpoint,
-    }
-
-    def terraform(*arguments: str) -> None:
-        done = subprocess.run(
-            ["terraform", *arguments, "-input=false"],
-            cwd=directory, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+    root, endpoint = beside_endpoint(MAIN)
+    cloudwatch = root.client("cloudwatch")
 
     def alarms() -> list[str]:
-        return [one["AlarmName"] for one in client("cloudwatch").describe_alarms()["MetricAlarms"]]
+        return [one["AlarmName"] for one in cloudwatch.describe_alarms()["MetricAlarms"]]
 
-    terraform("apply", "-auto-approve")
-    terraform("plan", "-detailed-exitcode")
+    root.terraform("apply", "-auto-approve")
+    root.terraform("plan", "-detailed-exitcode")
     prefix = f"TargetTracking-endpoint/{endpoint}/variant/main-Alarm"
     of_tracking = [name for name in alarms() if name.startswith(prefix)]
     assert len(of_tracking) == 4
-    terraform("apply", "-auto-approve", "-var=target=70")
-    terraform("plan", "-detailed-exitcode", "-var=target=70")
-    thresholds = [one["Threshold"] for one in client("cloudwatch").describe_alarms()["MetricAlarms"]]
+    root.terraform("apply", "-auto-approve", "-var=target=70")
+    root.terraform("plan", "-detailed-exitcode", "-var=target=70")
+    thresholds = [one["Threshold"] for one in cloudwatch.describe_alarms()["MetricAlarms"]]
     assert sorted(thresholds) == [5, 63, 63, 70, 70]
-    terraform("destroy", "-auto-approve")
+    root.terraform("destroy", "-auto-approve")
     assert alarms() == []

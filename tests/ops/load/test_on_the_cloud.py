@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ml.errors import KennelError
 from ops.load import Asked, Loading, lines
 from ops.load.options import Demand, steady
 from ops.stage import cloud_variables
-from tests.localcloud.endpoints import Deployer, put_model
+from tests.localcloud.endpoints import IMAGES, Deployer, put_model
 
 pytestmark = pytest.mark.cloud
 
@@ -49,8 +48,7 @@ class Deployed:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("load")
     images = folder / "images.json"
-    fake = {"serve": [sys.executable, "-m", "fakeserver"], "env": {"MODEL": "{model_dir}"}}
-    images.write_text(json.dumps({"fake": fake}))
+    images.write_text(json.dumps(IMAGES))
     cloud = control.start(folder / "cloud", images=images, lifetime=600)
     try:
         yield Deployed(cloud, folder)
