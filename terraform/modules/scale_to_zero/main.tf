@@ -1,7 +1,9 @@
 # An endpoint that may have no instance at all. AWS lets only inference components go down to none, and the provider knows neither
 # them nor an endpoint configuration without a model: CloudFormation makes both, and the endpoint between them, in one stack.
 
-# As in the endpoint module: models and configurations have names of their own, and each change makes another.
+# As in the endpoint module: models and configurations have names of their own, and each change makes another. The two do not share
+# a module for the model: replace_triggered_by takes resources of its own module only, and what is moved is a change in the plan of
+# every deployed stage.
 resource "terraform_data" "generation" {
   triggers_replace = {
     image             = var.model.image
