@@ -10,7 +10,7 @@ import pytest
 from localcloud import control
 from localcloud.control import CloudInfo
 from tests.clients import clients
-from tests.localcloud.endpoints import IMAGES, put_model
+from tests.localcloud.endpoints import IMAGES, Deployer, put_model
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +44,15 @@ def fast(fast_cloud: CloudInfo, connect: Callable[[CloudInfo], Callable[[str], A
     client = connect(fast_cloud)
     put_model(client("s3"))
     return client
+
+
+@pytest.fixture
+def deployer(fast: Callable[[str], Any]) -> Iterator[Deployer]:
+    """Of endpoints in the fast cloud."""
+    deployer = Deployer(fast("sagemaker"))
+    yield deployer
+    for name in deployer.endpoints:
+        deployer.delete(name)
 
 
 @pytest.fixture(scope="session")

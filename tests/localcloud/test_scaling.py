@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,14 +14,6 @@ from tests.localcloud.endpoints import Deployer, Load
 
 SPEED = 60.0
 Client = Callable[[str], Any]
-
-
-@pytest.fixture
-def deployer(fast: Client) -> Iterator[Deployer]:
-    deployer = Deployer(fast("sagemaker"))
-    yield deployer
-    for name in deployer.endpoints:
-        deployer.delete(name)
 
 
 class Scaled:

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,14 +19,6 @@ from localcloud.sagemaker.rollout import Rollout, RolloutError
 from tests.localcloud.endpoints import Deployer, Load
 
 Client = Callable[[str], Any]
-
-
-@pytest.fixture
-def deployer(fast: Client) -> Iterator[Deployer]:
-    deployer = Deployer(fast("sagemaker"))
-    yield deployer
-    for name in deployer.endpoints:
-        deployer.delete(name)
 
 
 def rolling(batch: int, wait: int = 0) -> dict[str, Any]:
