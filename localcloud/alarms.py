@@ -171,7 +171,7 @@ def _monitor(backend: CloudWatchBackend, alarm: Alarm) -> _Monitor:
     queries, period = alarm.metric_data_queries, period_of(alarm)
     spec = watched(alarm, alarm.name, period)
     namespaces = [str(query.metric_stat.metric.namespace) for query in queries if query.metric_stat]
-    delay = metric_delay([*namespaces, str(alarm.namespace or "")], period)
+    delay = _delay([*namespaces, str(alarm.namespace or "")], period)
     return _Monitor(scaling.Watch(spec, delay), source(backend, alarm, period))
 
 
@@ -199,11 +199,10 @@ def period_of(alarm: Alarm) -> int:
     return max(periods) if periods else int(alarm.period)
 
 
-def metric_delay(namespaces: list[str], period: int) -> float:
+def _delay(namespaces: list[str], period: int) -> float:
     """AWS's own metrics come late; those of PutMetricData are there at once."""
-    assumed = scaling.Assumptions()
     own = any(name.lstrip("/").lower().startswith("aws/") for name in namespaces)
-    return (assumed.fast_metric_delay if period < 60 else assumed.metric_delay) if own else 0.0
+    return scaling.Assumptions().delay(period) if own else 0.0
 
 
 def watched(alarm: Alarm, metric: str, period: int) -> scaling.Alarm:

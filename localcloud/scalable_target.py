@@ -99,18 +99,19 @@ class Target:
         self._triggers: dict[str, list[Alarm]] = {}  # by step policy
         self._custom: dict[str, scaling_requests.CustomMetric] = {}  # by the scaler's name of the metric
         self._lock = threading.RLock()
-        limits = scaling_requests.limits(target.min_capacity or 0, target.max_capacity or 0)
         self._registered = clock.current().now()
-        self.scaler = scaling.Scaler(limits, resource=target.resource_id, now=self._registered)
+        self.scaler = scaling.Scaler(self._limits(), resource=target.resource_id, now=self._registered)
         self._variant = ScaledVariant(self.scaler, self._fleet, self._values, lambda: clock.current().now())
         self.update()
 
     def update(self) -> None:
         """Minimum, maximum or what is suspended may have been changed."""
         with self._lock:
-            limits = scaling_requests.limits(self.target.min_capacity or 0, self.target.max_capacity or 0)
-            self.scaler.set_limits(limits)
+            self.scaler.set_limits(self._limits())
             self.scaler.suspended = scaling_requests.suspended(self.target.suspended_state)  # type: ignore[arg-type]
+
+    def _limits(self) -> scaling.Limits:
+        return scaling.Limits(self.target.min_capacity or 0, self.target.max_capacity or 0)
 
     # Policies
 

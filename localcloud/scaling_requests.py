@@ -25,10 +25,6 @@ COMPONENT_METRICS = {
 }
 
 
-def limits(minimum: int, maximum: int) -> scaling.Limits:
-    return scaling.Limits(minimum, maximum)
-
-
 def suspended(state: dict[str, bool] | None) -> scaling.Suspended:
     state = state or {}
     return scaling.Suspended(

@@ -90,6 +90,10 @@ class Assumptions:
         if not 0 < self.low_share <= 1:
             raise ScalingError(f"low_share is above 0 and at most 1; got {self.low_share}.")
 
+    def delay(self, period: int) -> float:
+        """Seconds from the end of a period until its datapoint is seen."""
+        return self.fast_metric_delay if period < 60 else self.metric_delay
+
     def with_texts(self, texts: dict[str, str]) -> Assumptions:
         """Return a copy with some parameters set from text, as a command line gives them."""
         known = {each.name: each for each in fields(self)}

@@ -304,7 +304,7 @@ class Scaler:
     def _watches(self, policy: Policy) -> list[Watch]:
         assumed = self.assumptions
         if isinstance(policy, StepScaling):
-            return [Watch(alarm, self._delay(alarm.period)) for alarm in policy.alarms]
+            return [Watch(alarm, assumed.delay(alarm.period)) for alarm in policy.alarms]
         high = assumed.fast_high_points if policy.is_fast else assumed.high_points
         low = assumed.fast_low_points if policy.is_fast else assumed.low_points
         alarms = [self._alarm(policy, "High", "GreaterThanThreshold", policy.target, high)]
@@ -312,10 +312,7 @@ class Scaler:
             alarms.append(
                 self._alarm(policy, "Low", "LessThanThreshold", policy.target * assumed.low_share, low)
             )
-        return [Watch(alarm, self._delay(policy.period)) for alarm in alarms]
-
-    def _delay(self, period: int) -> float:
-        return self.assumptions.fast_metric_delay if period < 60 else self.assumptions.metric_delay
+        return [Watch(alarm, assumed.delay(policy.period)) for alarm in alarms]
 
     def _alarm(
         self, policy: TargetTracking, side: str, comparison: str, threshold: float, points: int
