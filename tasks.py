@@ -28,9 +28,11 @@ from ops.deploy import Deployment
 from ops.jobs.follow import Detached
 from ops.live import Report, look
 from ops.paths import CLOUD, shown
+from ops.planned import Planned
 from ops.rollback import described
 from ops.rollout import Rollout
 from ops.stage import Stage, cloud_variables
+from ops.sweep import Found
 from ops.tuning import Tuned
 
 STAGE = {"stage": "local (the embedded cloud, the default), dev or prod"}
@@ -372,11 +374,7 @@ def apply(
     deployment = Deployment(chosen, say)
     orphans = deployment.prepare()
     planned = deployment.saved(rollout) or deployment.plan(force=force, rollout=rollout)
-    print(planned.summary)
-    for found in orphans:
-        print(f"Removed first: {found}")
-    if (planned.has_changes or orphans) and not yes:
-        confirm(f"Apply this to the stage {chosen.name}?")
+    agree(planned, orphans, chosen, yes=yes)
     print_report(deployment.apply(planned, orphans))
 
 
@@ -392,9 +390,7 @@ def rollback(context: Context, to: str | None = None, stage: str | None = None, 
     orphans = deployment.prepare()
     with deployment.going_back(to) as (model, planned):
         print(f"Back to {described(model)}.")
-        print(planned.summary)
-        if planned.has_changes and not yes:
-            confirm(f"Apply this to the stage {chosen.name}?")
+        agree(planned, orphans, chosen, yes=yes)
     print_report(deployment.apply(planned, orphans))
 
 
@@ -794,6 +790,15 @@ def print_report(report: Report) -> None:
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
+
+
+def agree(planned: Planned, orphans: list[Found], stage: Stage, *, yes: bool) -> None:
+    """Show all that an apply does, and ask whether to; anything but yes ends the task."""
+    print(planned.summary)
+    for found in orphans:
+        print(f"Removed first: {found}")
+    if (planned.has_changes or orphans) and not yes:
+        confirm(f"Apply this to the stage {stage.name}?")
 
 
 def confirm(question: str) -> None:

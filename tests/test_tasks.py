@@ -9,7 +9,9 @@ from invoke import Exit
 import tasks
 from ops.jobs.follow import Detached
 from ops.paths import ROOT
+from ops.planned import Planned
 from ops.stage import Stage
+from ops.sweep import Found
 
 ENDLESS = """
 import sys, invoke, tasks
@@ -33,6 +35,29 @@ def test_a_reader_that_has_seen_enough_ends_a_task_quietly() -> None:
         task.stdout.close()
         assert task.stderr.read() == ""
         assert task.wait(60) == 141
+
+
+@pytest.mark.parametrize(
+    ("has_changes", "orphans"), [(True, []), (False, [Found("model", "kennel-dev-model-lost")])]
+)
+def test_somebody_agrees_to_what_an_apply_changes_or_removes(
+    has_changes: bool,
+    orphans: list[Found],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    planned = Planned(has_changes, "The plan.", {}, None, None, "")
+    with pytest.raises(Exit, match="Nothing was changed"):
+        tasks.agree(planned, orphans, Stage.of("dev"), yes=False)
+    tasks.agree(planned, orphans, Stage.of("dev"), yes=True)
+    told = ["The plan.", *(f"Removed first: {found}" for found in orphans)]
+    assert capsys.readouterr().out.splitlines() == told * 2
+
+
+def test_nobody_is_asked_about_an_apply_that_changes_nothing() -> None:
+    tasks.agree(Planned(False, "Nothing changes.", {}, None, None, ""), [], Stage.of("dev"), yes=False)
 
 
 @pytest.mark.parametrize(
