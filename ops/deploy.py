@@ -107,7 +107,8 @@ class Deployment:
         arguments = self._variables(model, outputs, running, rollout)
         if running is not None and fleet.recorded_config(self.terraform.state()) != running.config:
             self.say(
-                f"The last update was rolled back ({running.reason or 'no reason given'}): it is planned anew."
+                "The last update was rolled back, and so the endpoint gets a new configuration. The reason was: "
+                f"{running.reason or 'none given'}"
             )
             arguments.append(f"-replace={CONFIGURATION}")  # its count and its way of moving traffic are old
         with Progress("plan") as progress:

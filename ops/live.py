@@ -99,11 +99,14 @@ def _look_at_endpoint(stage: Stage, outputs: dict[str, Any], report: Report) -> 
     # Without another configuration pending, instances come or go: scaling goes on as soon as an update has ended.
     scales = state == "Updating" and "PendingDeploymentSummary" not in described
     reason = f": {described['FailureReason']}" if described.get("FailureReason") else ""
+    in_service = state == "InService"
     report.check(
         "endpoint",
-        f"{name}: {state}{reason}" + ", instances come or go" * scales,
-        None if state == "InService" or scales else f"the endpoint {name} is {state}{reason}",
+        f"{name}: {state}" + reason * (not in_service) + ", instances come or go" * scales,
+        None if in_service or scales else f"the endpoint {name} is {state}{reason}",
     )
+    if in_service and reason:
+        report.check("last update", f"did not succeed{reason}", None)
     live_config, planned_config = described["EndpointConfigName"], outputs["endpoint_config_name"]
     report.check(
         "configuration",

@@ -37,7 +37,8 @@ def target(outputs: dict[str, Any], chosen: Model | None, to: str | None) -> Mod
         if len(found) == 1:
             return found[0]
         raise KennelError(
-            "--to names one of the models in the artifact bucket, by its name or the first digits of its SHA-256.",
+            "--to names one of the models in the artifact bucket, by its name or by the first digits of its SHA-256, "
+            "four at least.",
             to,
             "There are: " + ", ".join(described(model) for model in known),
         )
@@ -100,17 +101,17 @@ def undone(stage: Stage, outputs: dict[str, Any], live: Fleet) -> RolledBackErro
         f"The update of the endpoint {live.endpoint} was rolled back. It serves {serving}, as before, with "
         f"{live.wanted} {'instance' if live.wanted == 1 else 'instances'}.",
         live.reason or f"no reason given; it runs {live.config}",
-        f"{_cure(live.reason or '', live.endpoint)}\nThen ./inv apply{flag} tries the new model again; "
-        f"./inv rollback{flag} stays with {serving}. Nothing is lost: both configurations are kept.",
+        f"{_cure(live.reason or '', live.endpoint, flag)}\nThen ./inv apply{flag} tries the new model again; "
+        f"./inv rollback{flag} stays with the model that serves. Nothing is lost: both configurations are kept.",
     )
 
 
-def _cure(reason: str, endpoint: str) -> str:
+def _cure(reason: str, endpoint: str, flag: str) -> str:
     lowered = reason.lower()
     if "alarm" in lowered:
         return (
-            "Look at what the alarms say of the new model. One that rang before the update undoes every update: raise "
-            "its threshold in observability.endpoint_alarms until the endpoint is repaired."
+            f"./inv console{flag} shows the alarms and their reasons. One that rang before the update undoes every "
+            "update: raise its threshold in observability.endpoint_alarms until the endpoint is repaired."
         )
     if "capacity" in lowered or "limit" in lowered:
         return "AWS had not the instances: wait a while, or choose another endpoint.instance_type."

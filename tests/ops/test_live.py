@@ -29,6 +29,16 @@ def test_an_endpoint_whose_instances_come_or_go_is_as_planned() -> None:
     assert report.wrong == []
 
 
+def test_why_an_update_did_not_succeed_is_told_beside_the_endpoint_that_serves() -> None:
+    stage: Any = FakeStage(EndpointStatus="InService", FailureReason="An alarm rang.")
+    report = live.look(stage, OUTPUTS)
+    assert report.lines[:2] == [
+        ("endpoint", "kennel-dev: InService"),
+        ("last update", "did not succeed: An alarm rang."),
+    ]
+    assert report.wrong == []
+
+
 @pytest.mark.parametrize(
     ("described", "fault"),
     [

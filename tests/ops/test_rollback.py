@@ -36,10 +36,11 @@ def test_a_model_is_named_by_its_name_or_digest(to: str) -> None:
     assert rollback.target(OUTPUTS, NEW, to) == OLDER
 
 
-@pytest.mark.parametrize("to", ["model-x", "c", "dddd"])
+@pytest.mark.parametrize("to", ["model-x", "c", "ccc", "dddd"])
 def test_a_model_that_there_is_not_is_refused(to: str) -> None:
     with pytest.raises(
-        KennelError, match=r"(?s)--to names one .*There are: model-aaaaaaaaaaaa, test accuracy 90"
+        KennelError,
+        match=r"(?s)--to names one .* four at least.*There are: model-aaaaaaaaaaaa, test accuracy 90",
     ) as caught:
         rollback.target(OUTPUTS, NEW, to)
     assert caught.value.received == to
@@ -122,6 +123,10 @@ def test_an_archive_that_is_nowhere_is_left_to_terraform(store: Path) -> None:
         ),
         (
             "One or more CloudWatch alarms are in ALARM: a.",
+            r"./inv console --stage dev shows the alarms and their reasons.",
+        ),
+        (
+            "One or more CloudWatch alarms are in ALARM: a.",
             "raise its threshold in observability.endpoint_alarms",
         ),
         (
@@ -137,4 +142,4 @@ def test_an_update_that_went_back_is_told_with_its_reason_and_what_to_do(reason:
     assert error.received == reason
     assert cure in str(error.remedy)
     assert "./inv apply --stage dev" in str(error.remedy)
-    assert "./inv rollback --stage dev" in str(error.remedy)
+    assert "./inv rollback --stage dev stays with the model that serves." in str(error.remedy)
