@@ -176,7 +176,7 @@ def _monitor(backend: CloudWatchBackend, alarm: Alarm) -> _Monitor:
 
 
 def queries(metrics: list[dict[str, Any]], period: int) -> list[MetricDataQuery]:
-    """As moto keeps an alarm's Metrics."""
+    """As moto keeps an alarm's Metrics; None is what DescribeAlarms leaves out."""
     made = []
     for one in metrics:
         stat = one.get("MetricStat")
@@ -185,10 +185,15 @@ def queries(metrics: list[dict[str, Any]], period: int) -> list[MetricDataQuery]
                 Dimension(each["Name"], each["Value"]) for each in stat["Metric"].get("Dimensions") or ()
             ]
             metric = Metric(stat["Metric"]["MetricName"], stat["Metric"]["Namespace"], pairs)
-            stat = MetricStat(metric, str(period), stat["Stat"], stat.get("Unit", ""))
+            stat = MetricStat(metric, str(period), stat["Stat"], stat.get("Unit"))
         made.append(
             MetricDataQuery(
-                one["Id"], one.get("Label", ""), "", one.get("ReturnData", True), one.get("Expression"), stat
+                one["Id"],
+                one.get("Label"),  # type: ignore[arg-type]
+                None,  # type: ignore[arg-type]
+                one.get("ReturnData", True),
+                one.get("Expression"),
+                stat,
             )
         )
     return made

@@ -141,6 +141,72 @@ def test_while_scaling_is_suspended_alarms_ring_and_nothing_scales(fast: Client,
     assert target["SuspendedState"] == dict.fromkeys(kinds, False)
 
 
+def stat(name: str) -> dict[str, Any]:
+    metric = {"Namespace": "Own", "MetricName": name}
+    return {"Id": name, "ReturnData": False, "MetricStat": {"Metric": metric, "Stat": "Maximum"}}
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        {"Namespace": "Own", "MetricName": "waiting", "Statistic": "Maximum"},
+        {
+            "Metrics": [
+                stat("waiting"),
+                stat("taken"),
+                {"Id": "left", "Expression": "waiting - FILL(taken, 1)"},
+            ]
+        },
+    ],
+    ids=["one", "arithmetic"],
+)
+def test_a_variant_follows_a_customized_metric(scaled: Scaled, metric: dict[str, Any]) -> None:
+    scaled.register(1, 2)
+    policy = scaled.scaling.put_scaling_policy(
+        **scaled.where,
+        PolicyName="own",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={"TargetValue": 2, "CustomizedMetricSpecification": metric},
+    )
+    deadline = time.monotonic() + 30
+    while not scaled.activities():
+        assert time.monotonic() < deadline
+        data = [{"MetricName": "waiting", "Value": 4.0}]
+        scaled.cloudwatch.put_metric_data(Namespace="Own", MetricData=data)
+        time.sleep(0.1)
+    scaled.until_count(2)
+    names = [alarm["AlarmName"] for alarm in policy["Alarms"]]
+    assert scaled.activities()[-1]["Cause"] == f"monitor alarm {names[0]} in state ALARM triggered policy own"
+    seen = scaled.cloudwatch.describe_alarms(AlarmNames=names[:1])["MetricAlarms"][0]
+    assert [one["Id"] for one in seen["Metrics"]] == [one["Id"] for one in metric.get("Metrics", [])]
+
+
+def test_a_customized_metric_that_could_not_be_read_is_refused(scaled: Scaled) -> None:
+    scaled.register(1, 2)
+    metric = {"Namespace": "Own", "MetricName": "waiting", "Statistic": "Maximum"}
+    expression = {"Id": "left", "Expression": "ANOMALY_DETECTION_BAND(waiting)"}
+    queried = stat("waiting")
+    queried["MetricStat"]["Stat"] = "tm90"
+    for wrong, message in (
+        ({**metric, "Statistic": "tm90"}, "tm90"),
+        ({"Metrics": [stat("waiting"), expression]}, "metric math"),
+        (
+            {"Metrics": [queried, {"Id": "left", "Expression": "waiting"}]},
+            "target tracking on the statistic tm90",
+        ),
+    ):
+        with pytest.raises(ClientError, match=message):
+            scaled.scaling.put_scaling_policy(
+                **scaled.where,
+                PolicyName="own",
+                PolicyType="TargetTrackingScaling",
+                TargetTrackingScalingPolicyConfiguration={
+                    "TargetValue": 2,
+                    "CustomizedMetricSpecification": wrong,
+                },
+            )
+
+
 def test_a_change_of_the_limits_scales_at_once(scaled: Scaled) -> None:
     scaled.register(2, 3)
     scaled.until_count(2)
