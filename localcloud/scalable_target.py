@@ -14,7 +14,6 @@ from moto.core.exceptions import ServiceException
 from moto.sagemaker.models import sagemaker_backends
 
 from localcloud import alarms, clock, scaling, scaling_requests
-from localcloud.metrics import Metrics
 from localcloud.sagemaker.components.backend import COPIES, ComponentBackend
 from localcloud.sagemaker.components.component import InferenceComponent
 from localcloud.sagemaker.endpoint import Endpoint
@@ -97,7 +96,7 @@ class Target:
         self._fleet: Copies | EndpointFleet = kind(account_id, region, target.resource_id)
         self._policies: dict[str, FakeApplicationAutoscalingPolicy] = {}
         self._triggers: dict[str, list[Alarm]] = {}  # by step policy
-        self._custom: dict[str, scaling_requests.CustomMetric] = {}  # by the scaler's name of the metric
+        self._watching: dict[str, Alarm] = {}  # which measures a metric, by the scaler's name of it
         self._lock = threading.RLock()
         self._registered = clock.current().now()
         self.scaler = scaling.Scaler(self._limits(), resource=target.resource_id, now=self._registered)
@@ -136,12 +135,10 @@ class Target:
                 self._find_triggers(policy)
                 return
             tracking = scaling_requests.tracking(name, body, self._fleet.metrics)
-            if "CustomizedMetricSpecification" in body:
-                spec = body["CustomizedMetricSpecification"]
-                self._custom[tracking.metric] = scaling_requests.CustomMetric(spec)
             self.scaler.put_policy(tracking)
-            self._backfill(name)
             policy.alarms = self._make_alarms(policy, body)
+            self._watching[tracking.metric] = policy.alarms[0]
+            self._backfill(name)
 
     def delete_policy(self, name: str) -> None:
         with self._lock:
@@ -209,6 +206,7 @@ class Target:
         if self._triggers.get(policy.policy_name) == found:
             return
         self._triggers[policy.policy_name] = found
+        self._watching |= {scaling_requests.trigger_key(alarm): alarm for alarm in found}
         body = policy.step_scaling_policy_configuration or {}
         self.scaler.put_policy(scaling_requests.steps(policy.policy_name, body, found))
         self._backfill(policy.policy_name)
@@ -268,17 +266,4 @@ class Target:
         return of_variant
 
     def _measured(self, metric: str, period: int) -> Value:
-        cloudwatch = self._cloudwatch
-        if metric in self._custom:
-            return self._custom[metric].value(cloudwatch, period)
-        if metric in self._fleet.metrics:
-            pairs = tuple(self._fleet.dimensions.items())
-            key = ("AWS/SageMaker", self._fleet.metrics[metric], pairs)
-            statistic = "Average" if metric in scaling.FAST_METRICS else "Sum"
-            account, region = cloudwatch.account_id, cloudwatch.region_name
-            return lambda number: Metrics.period(account, region, key, number, period, statistic)
-        for triggers in self._triggers.values():
-            for alarm in triggers:
-                if scaling_requests.trigger_key(alarm) == metric:
-                    return alarms.source(cloudwatch, alarm, period)
-        return lambda _: None
+        return alarms.source(self._cloudwatch, self._watching[metric], period)

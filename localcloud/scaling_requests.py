@@ -7,12 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from moto.applicationautoscaling.exceptions import AWSValidationException
-from moto.cloudwatch.models import Alarm, CloudWatchBackend
+from moto.cloudwatch.models import Alarm
 
 from localcloud import alarms, scaling
 from localcloud.metric_math import Expression
-from localcloud.metrics import MetricKey, Metrics, dimensions
-from localcloud.scaled_variant import Value
 from localcloud.statistics import is_statistic
 
 METRICS = {  # AWS's name of a predefined metric: CloudWatch's
@@ -47,7 +45,7 @@ def tracking(name: str, body: dict[str, Any], metrics: Mapping[str, str] = METRI
             f"Predefined metric type {predefined} is not supported for this scalable target."
         )
     if customized:
-        CustomMetric(customized)  # refuses what it does not know
+        _check_customized(customized)
     return scaling.TargetTracking(
         name,
         float(body["TargetValue"]),
@@ -102,36 +100,22 @@ def _seconds(time: float | str | None) -> float | None:
     return None if time is None else float(time)
 
 
-class CustomMetric:
-    """CustomizedMetricSpecification: one metric, or arithmetic over several."""
-
-    def __init__(self, body: dict[str, Any]) -> None:
-        self.body = body
-        queries = body.get("Metrics") or []
-        stats = {query["Id"]: query["MetricStat"] for query in queries if query.get("MetricStat")}
-        self._stats = {name: (_key(stat["Metric"]), _statistic(stat["Stat"])) for name, stat in stats.items()}
-        asked = next((query for query in queries if query.get("ReturnData", True)), None)
-        if asked is None:
-            self._stats["m"] = (_key(body), _statistic(body["Statistic"]))
-        text = "m" if asked is None else asked.get("Expression") or asked["Id"]
-        self._expression = Expression(text)
-
-    def value(self, backend: CloudWatchBackend, period: int) -> Value:
-        def read(number: int) -> float | None:
-            values = {
-                name: Metrics.period(backend.account_id, backend.region_name, key, number, period, statistic)
-                for name, (key, statistic) in self._stats.items()
-            }
-            return self._expression(values)
-
-        return read
-
-
-def _key(metric: dict[str, Any]) -> MetricKey:
-    return metric["Namespace"], metric["MetricName"], dimensions(metric)
-
-
-def _statistic(name: str) -> str:
-    if not is_statistic(name):
-        raise NotImplementedError(f"target tracking on the statistic {name}")
-    return name
+def _check_customized(body: dict[str, Any]) -> None:
+    """NotImplementedError where the alarms could not be evaluated."""
+    queries = body.get("Metrics") or []
+    if queries and not any(query.get("ReturnData", True) for query in queries):
+        raise AWSValidationException("One of the metrics of a customized metric must return data.")
+    stats = [query["MetricStat"] for query in queries if query.get("MetricStat")]
+    measured = (
+        [(stat["Metric"], stat["Stat"]) for stat in stats] if queries else [(body, body.get("Statistic"))]
+    )
+    for metric, statistic in measured:
+        if not (metric.get("Namespace") and metric.get("MetricName") and statistic):
+            raise AWSValidationException(
+                "Namespace, MetricName and a statistic must be specified for each metric of a customized one."
+            )
+        if not is_statistic(statistic):
+            raise NotImplementedError(f"target tracking on the statistic {statistic}")
+    for query in queries:
+        if query.get("Expression"):
+            Expression(query["Expression"])

@@ -9,7 +9,6 @@ from localcloud.scaling.alarms import Alarm, State, Watch, evaluate
 from localcloud.scaling.assumptions import Assumptions
 from localcloud.scaling.policies import (
     FAST_METRIC,
-    FAST_METRICS,
     MINUTE_METRIC,
     Limits,
     Policy,
@@ -24,7 +23,6 @@ from localcloud.scaling.scaler import Scaler
 
 __all__ = [
     "FAST_METRIC",
-    "FAST_METRICS",
     "MINUTE_METRIC",
     "Activity",
     "Alarm",

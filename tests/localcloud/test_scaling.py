@@ -189,6 +189,8 @@ def test_a_customized_metric_that_could_not_be_read_is_refused(scaled: Scaled) -
     queried["MetricStat"]["Stat"] = "tm90"
     for wrong, message in (
         ({**metric, "Statistic": "tm90"}, "tm90"),
+        ({"MetricName": "waiting", "Statistic": "Maximum"}, "Namespace, MetricName and a statistic must be"),
+        ({"Metrics": [stat("waiting")]}, "must return data"),
         ({"Metrics": [stat("waiting"), expression]}, "metric math"),
         (
             {"Metrics": [queried, {"Id": "left", "Expression": "waiting"}]},
