@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlparse
 
 from moto.s3 import notifications
@@ -56,7 +57,12 @@ class Location:
         return [key for _, key in sorted(found) if not isinstance(key, FakeDeleteMarker)]
 
     def upload(self, path: Path) -> None:
-        """Store the file. It is seen whole or not at all.
+        """Store the file, as `store` does."""
+        with path.open("rb") as file:
+            self.store(file)
+
+    def store(self, file: BinaryIO) -> None:
+        """Store what is in the file. It is seen whole or not at all.
 
         Raises:
             StorageError: the bucket is gone.
@@ -83,11 +89,10 @@ class Location:
         )
         # What moto's put_object does, which wants the whole value in memory.
         digest, size = hashlib.md5(usedforsecurity=False), 0
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                key._value_buffer.write(block)
-                digest.update(block)
-                size += len(block)
+        while block := file.read(_BLOCK):
+            key._value_buffer.write(block)
+            digest.update(block)
+            size += len(block)
         key.contentsize = size
         key._etag = digest.hexdigest()
         kept = bucket.keys.getlist(self.key, []) if bucket.is_versioned else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import shutil
 import threading
 from collections.abc import Sequence
@@ -146,12 +145,7 @@ class TransformJob:
             return
         try:
             self._store.may_read(item)
-            answer = asker.answer(item.read())
-            path = self._host.folder / self._spec.endpoint_name / f"{secrets.token_hex(8)}.out"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(answer)
-            self._store.write(item, path)
-            path.unlink()
+            self._store.write(item, asker.answer(item.read()))
         except AnswerError as error:
             if not self._stop.is_set():
                 asker.say(str(error), str(item))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from moto.iam.exceptions import NotFoundException
@@ -80,10 +80,10 @@ class Store:
     def may_read(self, item: Item) -> None:
         self._may("s3:GetObject", item.location)
 
-    def write(self, item: Item, path: Path) -> None:
+    def write(self, item: Item, answer: bytes) -> None:
         """Store the answer. Raises StorageError."""
         self._may("s3:PutObject", item.output)
-        item.output.upload(path)
+        item.output.store(io.BytesIO(answer))
 
     def _may(self, action: str, location: Location, prefix: str | None = None) -> None:
         """Raise StorageError where the role may not act on the object, or list the bucket."""
