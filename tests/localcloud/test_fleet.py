@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import queue
 import tarfile
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from localcloud.config import Config, Image
 from localcloud.sagemaker import archive, fleet, runtime
+from localcloud.sagemaker.components.component import ComponentSpec, InferenceComponent
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import Host, Instance, InstanceSpec
@@ -83,6 +85,23 @@ def test_a_damaged_archive_is_model_data_that_cannot_be_extracted(
     monkeypatch.setattr(archive, "find", lambda *_: SimpleNamespace(value=damaged))
     with pytest.raises(archive.ModelDataError, match="Failed to extract model data archive"):
         archive.unpack("s3://b/k", "123456789012", tmp_path / "model")
+
+
+def test_copies_that_cannot_come_for_an_unforeseen_reason_leave_the_component_in_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def break_down(_: Fleet) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Fleet, "resize", break_down)
+    spec = ComponentSpec("123456789012", "us-east-1", "e", "main", "image", None, component_name="c")
+    request = {"Specification": {}, "RuntimeConfig": {"CopyCount": 1}}
+    component = InferenceComponent(request, "arn", spec, {}, cast(Host, None))
+    component.status = "InService"
+    reasons: queue.Queue[str | None] = queue.Queue()
+    component.set_copies(2, reasons.put)
+    assert "can't start new thread" in str(reasons.get(timeout=10))
+    assert (component.status, component.desired_copies) == ("InService", 1)
 
 
 def test_an_update_that_fails_for_an_unforeseen_reason_leaves_the_old_fleet_in_service() -> None:

@@ -90,11 +90,7 @@ class InferenceComponent:
 
     def create(self) -> None:
         def bring_up() -> None:
-            try:
-                self._fleet.start()
-            except StartError as error:
-                self._settle("Failed", str(error))
-                return
+            self._fleet.start()
             self._settle("InService", None)
 
         self._in_background(bring_up)
@@ -110,8 +106,8 @@ class InferenceComponent:
         def shift() -> None:
             try:
                 new.start()
-            except StartError as error:
-                self._settle("InService", str(error))
+            except Exception as error:
+                self._settle("InService", self._reason(error))
                 return
             with self._lock:
                 self._fleet, self._specification, self._image = new, specification, image
@@ -131,10 +127,10 @@ class InferenceComponent:
             reason: str | None = None
             try:
                 self._fleet.resize()
-            except StartError as error:
-                reason = str(error)
+            except Exception as error:
+                reason = self._reason(error)
                 variant.desired_count = before
-                with contextlib.suppress(StartError):  # the fleet goes on trying
+                with contextlib.suppress(Exception):  # the fleet goes on trying
                     self._fleet.resize()
             self._settle("InService", reason)
             ended(reason)
@@ -168,13 +164,19 @@ class InferenceComponent:
             self.status, self._failure, self._modified = status, failure, utcnow()
         log.info("inference component %s is %s; failure: %s", self.name, status, failure)
 
+    def _reason(self, error: Exception) -> str:
+        """FailureReason; called where `error` is handled."""
+        if isinstance(error, StartError):
+            return str(error)
+        log.exception("inference component %s", self.name)
+        return f"The embedded cloud failed: {error!r}"
+
     def _in_background(self, work: Callable[[], None]) -> None:
         def run() -> None:
             try:
                 work()
             except Exception as error:
-                log.exception("inference component %s", self.name)
-                self._settle("Failed", f"The embedded cloud failed: {error!r}")
+                self._settle("Failed", self._reason(error))
 
         threading.Thread(target=run, name=f"inference component {self.name}", daemon=True).start()
 
