@@ -59,11 +59,14 @@ class OpenVinoExtractor:
         self._queue.set_callback(
             lambda request, key: done.append((key, request.get_output_tensor().data[0].copy()))
         )
-        for key, frame in frames:
-            self._queue.start_async({0: frame[None]}, key)  # waits while all requests are busy
-            while done:
-                yield done.popleft()
-        self._queue.wait_all()
+        try:
+            for key, frame in frames:
+                self._queue.start_async({0: frame[None]}, key)  # waits while all requests are busy
+                while done:
+                    yield done.popleft()
+        finally:
+            # Neither another run nor the end of Python may come before the last callback: the end would be a crash.
+            self._queue.wait_all()
         yield from done
 
 

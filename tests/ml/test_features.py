@@ -270,6 +270,28 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert len(passed) == len(samples) - 3
 
 
+@pytest.mark.parametrize("by_the_photos", [True, False])
+def test_after_a_run_that_was_given_up_nothing_of_it_is_left(
+    backbone: LoadedBackbone, *, by_the_photos: bool
+) -> None:
+    extractor = OpenVinoExtractor(backbone, "f32")
+    side = backbone.preprocessing.crop
+    keys = [(str(number), 0) for number in range(len(extractor._queue) + 1)]
+
+    def frames(*, whole: bool = True) -> Iterator[tuple[Key, Frame]]:
+        for key in keys:
+            yield key, np.zeros((side, side, 3), np.uint8)
+        if not whole:
+            raise EOFError
+
+    if by_the_photos:
+        with pytest.raises(EOFError):
+            list(extractor.run(frames(whole=False)))
+    else:
+        next(extractor.run(frames()))
+    assert sorted(key for key, _ in extractor.run(frames())) == keys
+
+
 def test_a_damaged_cache_is_made_good(
     samples: list[Sample], backbone: LoadedBackbone, cache: FeatureCache
 ) -> None:
