@@ -100,9 +100,10 @@ class OpenVinoNetwork:
         running: collections.deque[tuple[int, Any]] = collections.deque()
 
         def collect() -> Any:
-            number, request = running.popleft()
+            number, request = running[0]
             request.wait()
             rows[number] = _logits(request)
+            running.popleft()
             return request
 
         try:
@@ -113,9 +114,13 @@ class OpenVinoNetwork:
                     request = collect()
                 running.append((number, request))
                 request.start_async({0: pixels[number : number + 1]}, share_inputs=True)
-        finally:
             while running:
                 self._streams.put(collect())
+        finally:
+            for _, request in running:  # after a failure: they read the pixels, and others need them
+                with contextlib.suppress(Exception):
+                    request.wait()
+                self._streams.put(request)
         return np.concatenate(rows)
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import openvino
+import openvino.opset13 as opset
 import pytest
 
 from ml.serving.networks import OpenVinoNetwork, Pixels, _Gate
@@ -68,6 +70,22 @@ def test_a_call_that_fails_takes_nothing_from_the_next(model_dir: Path, pixels: 
         with pytest.raises(RuntimeError):
             network(np.zeros((2, 5, 5, 3), np.uint8))
     np.testing.assert_array_equal(network(pixels), expected)
+
+
+def test_a_photo_that_cannot_be_computed_takes_nothing_from_the_next(tmp_path: Path) -> None:
+    """In a network that takes its first pixel for the length of a table of six numbers."""
+    images = opset.parameter([-1, 1, 1, 1], np.uint8, name="images")
+    length = opset.convert(opset.reshape(images, [1], special_zero=False), np.int64)
+    table = opset.reshape(
+        np.arange(6, dtype=np.float32), opset.concat([np.array([1]), length], 0), special_zero=False
+    )
+    openvino.save_model(openvino.Model([table], [images]), tmp_path / "model.xml")
+    network = OpenVinoNetwork(tmp_path / "model.xml", "f32", 2)
+    for lengths in ([6, 5, 6, 6], [5, 6], [6, 5], [5, 5]):
+        with pytest.raises(RuntimeError):
+            network(np.array(lengths, np.uint8).reshape(-1, 1, 1, 1))
+        assert network._streams.qsize() == 2
+    np.testing.assert_array_equal(network(np.full((3, 1, 1, 1), 6, np.uint8)), [range(6)] * 3)
 
 
 END_ELSEWHERE = """
