@@ -13,7 +13,7 @@ import urllib3
 
 from localcloud import logs
 from localcloud.sagemaker.instance import Instance, InstanceSpec
-from localcloud.sagemaker.transform.requests import MAX_PAYLOAD_MB
+from localcloud.sagemaker.transform.requests import MAX_PAYLOAD_MB, STRATEGIES
 
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
 _DEFAULT_PAYLOAD_MB = 6
@@ -77,7 +77,7 @@ class Parameters:
         )
 
     def __str__(self) -> str:
-        strategy = {"SingleRecord": "SINGLE_RECORD", "MultiRecord": "MULTI_RECORD"}[self.strategy]
+        strategy = STRATEGIES[self.strategy]
         return f"MaxConcurrentTransforms={self.concurrent}, MaxPayloadInMB={self.payload_mb}, BatchStrategy={strategy}"
 
 

@@ -59,12 +59,11 @@ class TransformBackend(JobsBackend):
 
     def _transform_spec(self, request: dict[str, Any], model: ModelRecord) -> TransformSpec:
         container = model.all_containers[0]
-        strategy = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
         told = {
             "SAGEMAKER_BATCH": True,
             "SAGEMAKER_MAX_PAYLOAD_IN_MB": request.get("MaxPayloadInMB"),
             "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": request.get("MaxConcurrentTransforms"),
-            "SAGEMAKER_BATCH_STRATEGY": strategy.get(request.get("BatchStrategy", "")),
+            "SAGEMAKER_BATCH_STRATEGY": requests.STRATEGIES.get(request.get("BatchStrategy", "")),
         }
         return TransformSpec(
             account_id=self.account_id,

@@ -11,6 +11,7 @@ from localcloud.sagemaker.jobs import members, shapes
 from localcloud.sagemaker.jobs.storage import Location
 
 MAX_PAYLOAD_MB = 100  # of a request, and of all that are under way to an instance
+STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}  # as containers call them
 _NOT_IMPLEMENTED = (
     "DataCaptureConfig",
     "ExperimentConfig",
