@@ -15,7 +15,7 @@ _WITHOUT_EXECUTION = {
     "PutMetricAlarm with actions": (
         "Scaling policies are carried out; nothing is published to topics, and no other action is taken."
     ),
-    "RegisterScalableTarget of other services": "Only variants of endpoints scale.",
+    "RegisterScalableTarget of other services": "Only variants of endpoints and copies of inference components scale.",
     "RunInstances": (
         "The machine runs commands as processes here; no system boots, and user data never runs: "
         "/opt/kennel is there from the beginning."

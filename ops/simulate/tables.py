@@ -124,7 +124,7 @@ def decision_seconds(scaling: Scaling, assumptions: Assumptions) -> tuple[float,
                 if alarm.comparison.startswith("Greater")
             ]
         for period, points in watched:
-            delay = assumptions.fast_metric_delay if period < 60 else assumptions.metric_delay
+            delay = assumptions.delay(period)
             found.append((period * (points - 1) + delay, period * points + period + delay))
     return min(found, default=None)
 
