@@ -36,9 +36,11 @@ from ops.sweep import Found, Sweeper, purge_bucket, remove_bucket
 from ops.terraform import Terraform, TerraformError
 from ops.terraform import version as terraform_version
 
-ENDPOINT = "module.endpoint[0].aws_sagemaker_endpoint.this"  # address
 CONFIGURATION = "module.endpoint[0].aws_sagemaker_endpoint_configuration.this"  # address
 DATA_BUCKET = ("module.storage.aws_s3_bucket.data", "module.storage.module.data_bucket")  # addresses
+
+# The words of the endpoint's own postcondition, and of the provider, which gives up as soon as a rollback has begun.
+ROLLED_BACK = ("was rolled back", "unexpected state 'RollingBack'")
 
 Say = Callable[[str], None]  # tells the person what goes on
 
@@ -204,10 +206,12 @@ class Deployment:
             try:
                 self._apply(planned)
             except TerraformError as error:
+                if endpoint is None or not any(text in str(error) for text in ROLLED_BACK):
+                    raise
+                self.say("The update does not succeed: waiting until the endpoint has gone back.")
+                live.wait_until_stable(self.stage, endpoint)
                 running = fleet.look(self.stage, endpoint)
-                # The endpoint's own postcondition, or the provider where it takes notice itself.
-                about = any(text in str(error) for text in ("was rolled back", ENDPOINT))
-                if running is None or running.status != "InService" or not about:
+                if running is None or running.status != "InService":
                     raise
                 raise rollback.undone(self.stage, outputs, running) from error
         return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
