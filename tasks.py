@@ -29,7 +29,6 @@ from ops.jobs.follow import Detached
 from ops.live import Report, look
 from ops.paths import CLOUD, shown
 from ops.planned import Planned
-from ops.rollback import described
 from ops.rollout import Rollout
 from ops.stage import Stage, cloud_variables
 from ops.sweep import Found
@@ -389,7 +388,7 @@ def rollback(context: Context, to: str | None = None, stage: str | None = None, 
     deployment = Deployment(chosen, say)
     orphans = deployment.prepare()
     with deployment.going_back(to) as (model, planned):
-        print(f"Back to {described(model)}.")
+        print(f"Back to {model}.")
         agree(planned, orphans, chosen, yes=yes)
     print_report(deployment.apply(planned, orphans))
 

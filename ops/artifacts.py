@@ -27,6 +27,11 @@ class Model:
     sha256: str
     metrics: dict[str, float]
 
+    def __str__(self) -> str:
+        """Its name, and what it was measured at."""
+        accuracy = self.metrics.get("accuracy")
+        return self.name + (f", test accuracy {accuracy:.1%}" if accuracy is not None else "")
+
     @property
     def archive(self) -> Path:
         return ARTIFACTS / self.sha256 / "model.tar.gz"

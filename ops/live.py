@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
+from ops import artifacts
 from ops.predict import ask
 from ops.scaling import resource_id
 from ops.stage import Stage
@@ -115,10 +116,8 @@ def _look_at_endpoint(stage: Stage, outputs: dict[str, Any], report: Report) -> 
         if live_config == planned_config
         else f"the endpoint serves {live_config}, planned was {planned_config}: the update was rolled back{reason}",
     )
-    model = outputs.get("model")
-    if model:
-        accuracy = (model.get("metrics") or {}).get("accuracy")
-        report.check("model", model["name"] + (f", test accuracy {accuracy:.1%}" if accuracy else ""), None)
+    if model := artifacts.deployed(outputs):
+        report.check("model", str(model), None)
     for variant in described.get("ProductionVariants", []):
         count, wanted = variant.get("CurrentInstanceCount", 0), variant.get("DesiredInstanceCount", 0)
         report.check("instances", f"{count} of {wanted} ({variant['VariantName']})", None)

@@ -102,9 +102,5 @@ def _wrapped(note: str) -> list[str]:
 
 
 def _models(deployed: Model | None, model: Model) -> list[str]:
-    def described(entry: Model) -> str:
-        accuracy = entry.metrics.get("accuracy")
-        return entry.name + (f", test accuracy {accuracy:.1%}" if accuracy is not None else "")
-
-    before = [f"  from {described(deployed)}"] if deployed is not None else []
-    return ["Model:", *before, f"  to   {described(model)}"]
+    before = [f"  from {deployed}"] if deployed is not None else []
+    return ["Model:", *before, f"  to   {model}"]

@@ -40,14 +40,14 @@ def target(outputs: dict[str, Any], chosen: Model | None, to: str | None) -> Mod
             "--to names one of the models in the artifact bucket, by its name or by the first digits of its SHA-256, "
             "four at least.",
             to,
-            "There are: " + ", ".join(described(model) for model in known),
+            "There are: " + ", ".join(map(str, known)),
         )
     if chosen is not None and chosen.sha256 != deployed.sha256:
         return deployed
     if not earlier:
         raise KennelError(
             "A rollback goes to the model that served before.",
-            f"{described(deployed)} is the only one that was deployed here",
+            f"{deployed} is the only one that was deployed here",
             "Train another model (./inv train), or name an archive in the stage's model file.",
         )
     return earlier[0]
@@ -84,18 +84,11 @@ def fetch(stage: Stage, outputs: dict[str, Any], model: Model) -> bool:
     return True
 
 
-def described(model: Model) -> str:
-    """Return a model in words: its name, what it was measured at, the beginning of its digest."""
-    accuracy = model.metrics.get("accuracy")
-    measured = f", test accuracy {accuracy:.1%}" if accuracy is not None else ""
-    return f"{model.name}{measured}"
-
-
 def undone(stage: Stage, outputs: dict[str, Any], live: Fleet) -> RolledBackError:
     """Return the error that tells of an update which SageMaker rolled back."""
     digest = fleet.served_digest(stage, live)
     known = [model for model in (artifacts.deployed(outputs), *artifacts.earlier(outputs)) if model]
-    serving = next((described(model) for model in known if model.sha256 == digest), f"archive {digest}")
+    serving = next((str(model) for model in known if model.sha256 == digest), f"archive {digest}")
     flag = "" if stage.name == "local" else f" --stage {stage.name}"
     return RolledBackError(
         f"The update of the endpoint {live.endpoint} was rolled back. It serves {serving}, as before, with "
