@@ -22,7 +22,7 @@ class Change:
     address: str
     action: str  # a key of MARKS
     attributes: tuple[str, ...]  # that differ, of an update or a replacement
-    forced_by: tuple[str, ...]  # attributes that force a replacement
+    forced_by: tuple[str, ...]  # attributes that force a replacement, or what else does
 
 
 def changes(plan: dict[str, Any]) -> list[Change]:
@@ -47,6 +47,8 @@ def _change(entry: dict[str, Any]) -> Change | None:
     if "deposed" in entry:
         differing = ("left by an update that did not succeed",)
     forced = tuple(sorted({str(path[0]) for path in entry["change"].get("replace_paths", [])}))
+    if entry.get("action_reason") == "replace_by_request":
+        forced = ("this command",)
     return Change(entry["address"], action, differing if action != "create" else (), forced)
 
 

@@ -35,6 +35,13 @@ def test_what_goes_is_shown_before_what_comes() -> None:
     ]
 
 
+def test_what_is_replaced_since_a_command_says_so_is_not_put_down_to_an_attribute() -> None:
+    change = entry("aws_a.b", "delete", "create", before={"tags": {}}, after={"tags": None})
+    plan = {"resource_changes": [change | {"action_reason": "replace_by_request"}]}
+    text = plan_summary.text(plan_summary.changes(plan), None, None)
+    assert text.splitlines()[1] == "  ± aws_a.b (forced by this command)"
+
+
 def test_many_creations_are_counted_by_module() -> None:
     plan = {"resource_changes": [entry(f"module.network.aws_subnet.x[{n}]", "create") for n in range(20)]}
     assert "  +  20 in network" in plan_summary.text(plan_summary.changes(plan), None, None)
