@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from bench.training_report import PAGE, STYLE
+from bench.page import STYLE, put
 from ml.report import svg
 
 PICTURE = "bench-serving.svg"
@@ -102,13 +101,5 @@ def picture(result: Mapping[str, Any]) -> Markup:
 
 def write(result: Mapping[str, Any], docs: Path) -> None:
     """Put table and conditions between their marks in the page, and the picture beside it."""
-    page = docs / PAGE
-    text = page.read_text("utf-8")
     image = f"![Requests a second of each server, by number of clients]({PICTURE})"
-    body = f"{BEGIN}\n\n{table(result)}\n\n{image}\n\n{conditions(result)}\n\n{END}"
-    found = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if len(found.findall(text)) != 1:
-        raise ValueError(f"{PAGE} must have the marks of the serving benchmark once.")
-    page.write_text(found.sub(lambda _: body, text), "utf-8")
-    drawn = str(picture(result)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    (docs / PICTURE).write_text(drawn + "\n", "utf-8")
+    put(docs, BEGIN, END, f"{table(result)}\n\n{image}\n\n{conditions(result)}", PICTURE, picture(result))

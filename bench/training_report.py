@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from bench.page import STYLE, put
 from ml.report import svg
 
-PAGE, PICTURE = "benchmarks.md", "bench-training.svg"
+PICTURE = "bench-training.svg"
 BEGIN, END = "<!-- training: written by bench/training.py -->", "<!-- training ends -->"
-STYLE = """
-svg { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
-.axis { fill: #566072; } .heading { fill: #1b2330; font-weight: 600; } .value { fill: #1b2330; }
-.bar { fill: #2458c5; } .bar.quiet { fill: #8a94a6; } .base { stroke: #8a94a6; fill: none; }
-@media (prefers-color-scheme: dark) {
-  .axis { fill: #a0abbb; } .heading, .value { fill: #e7ebf1; } .bar { fill: #82aaff; } .bar.quiet { fill: #66728a; }
-}
-"""
 _LEFT, _WIDTH, _ROW = 190, 330, 30  # px
 
 
@@ -115,13 +107,5 @@ def _bars(top: float, heading: str, bars: list[tuple[str, float, str]]) -> list[
 
 def write(result: Mapping[str, Any], docs: Path) -> None:
     """Put table and conditions between their marks in the page, and the picture beside it."""
-    page = docs / PAGE
-    text = page.read_text("utf-8")
     image = f"![Photos a second and time of tuning, replaced script and Kennel]({PICTURE})"
-    body = f"{BEGIN}\n\n{table(result)}\n\n{image}\n\n{conditions(result)}\n\n{END}"
-    found = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if len(found.findall(text)) != 1:
-        raise ValueError(f"{PAGE} must have the marks of the training benchmark once.")
-    page.write_text(found.sub(lambda _: body, text), "utf-8")
-    drawn = str(picture(result)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    (docs / PICTURE).write_text(drawn + "\n", "utf-8")
+    put(docs, BEGIN, END, f"{table(result)}\n\n{image}\n\n{conditions(result)}", PICTURE, picture(result))

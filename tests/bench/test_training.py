@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench import training, training_report
+from bench.page import PAGE
 from bench.training import SHIPPED, Bench, Ended, share_of, targets_met
 from tests.conftest import MakePhotos
 from tests.ml.conftest import TINY
@@ -113,7 +114,7 @@ def test_targets_are_met_when_all_are(change: dict[str, Any], met: bool) -> None
 
 
 def test_table_and_picture_are_written_into_the_page_and_written_again(tmp_path: Path) -> None:
-    page = tmp_path / training_report.PAGE
+    page = tmp_path / PAGE
     page.write_text(f"# Before\n\n{training_report.BEGIN}\nold\n{training_report.END}\n\nafter\n")
     training_report.write(RESULT, tmp_path)
     written = page.read_text()
@@ -133,7 +134,7 @@ def test_table_and_picture_are_written_into_the_page_and_written_again(tmp_path:
 
 
 def test_the_page_has_the_marks_that_the_benchmark_writes_between() -> None:
-    text = (training.ROOT / "docs" / training_report.PAGE).read_text()
+    text = (training.ROOT / "docs" / PAGE).read_text()
     assert text.count(training_report.BEGIN) == text.count(training_report.END) == 1
 
 
