@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
-import os
 import sys
 import threading
 import time
@@ -63,7 +62,7 @@ def main() -> None:
         engine.infer(batch)
         return len(batch)
 
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = importlib.import_module("serving.processors").cpu_count()
     found = {
         "forward": rate(forward, engine.concurrency, float(seconds)),
         "decode": rate(decode, processors, float(seconds)),

@@ -29,7 +29,6 @@ class Server:
     command: list[str]
     environment: dict[str, str]
     folder: Path
-    peer: bool = True
     ports: int = 1  # that it takes, one after the other
     port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -133,9 +132,7 @@ def kennel(model_dir: Path, folder: Path) -> Server:
         "SAGEMAKER_BIND_TO_PORT": "{port}",
         "KENNEL_HOST": "127.0.0.1",
     }
-    return Server(
-        "Kennel", "/invocations", [sys.executable, "-m", "serving"], environment, folder, peer=False
-    )
+    return Server("Kennel", "/invocations", [sys.executable, "-m", "serving"], environment, folder)
 
 
 def peers(python: Path, weights: Path, folder: Path) -> list[Server]:
