@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import control
-from ops.paths import ROOT
+from tests.project_copy import plain_environment, project_copy
 
 pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform, pytest.mark.timeout(900)]
 
@@ -39,25 +36,15 @@ artifacts = {
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
     """A copy of the project, with an embedded cloud of its own."""
-    root = tmp_path / "kennel"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, root / name)
-    (root / "terraform" / "stages" / "local.tfvars").write_text(VARIABLES)
-    yield root
-    control.stop(root / ".kennel" / "cloud")
+    with project_copy(tmp_path / "kennel") as root:
+        (root / "terraform" / "stages" / "local.tfvars").write_text(VARIABLES)
+        yield root
 
 
 def test_a_stage_scales_to_zero_and_back_and_leaves_nothing(copy: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "KENNEL_", "TF_"))}
     done = subprocess.run(
         [sys.executable, "-m", "tests.scale_to_zero_driver"],
-        cwd=copy, env=environment | {"LOCALCLOUD_SCALING_SPEED": SPEED},
+        cwd=copy, env=plain_environment() | {"LOCALCLOUD_SCALING_SPEED": SPEED},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
