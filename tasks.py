@@ -10,6 +10,7 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -315,7 +316,7 @@ def jobs(
     else:
         listed = remote.list_jobs(chosen, say)
         if json:
-            print_json([vars(job) | {"created": job.created.isoformat()} for job in listed])
+            print_json([vars(job) for job in listed])
         elif not listed:
             print(f"No job has run in the stage {chosen.name}.")
         for job in [] if json else listed:
@@ -788,7 +789,7 @@ def print_report(report: Report) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+    print(json.dumps(value, indent=2, default=datetime.isoformat))
 
 
 def agree(planned: Planned, orphans: list[Found], stage: Stage, *, yes: bool) -> None:

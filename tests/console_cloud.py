@@ -121,6 +121,18 @@ def described(count: int, desired: int | None = None, status: str = "InService")
     }
 
 
+def bulk_jobs() -> dict[str, Any]:
+    """One, for ListTransformJobs; a stage has none by default."""
+    job = {
+        "TransformJobName": "kennel-dev-bulk",
+        "TransformJobArn": "arn:aws:sagemaker:::1",
+        "CreationTime": ago(2000),
+        "TransformEndTime": ago(1700),
+        "TransformJobStatus": "Completed",
+    }
+    return {"TransformJobSummaries": [job]}
+
+
 def ago(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)
 
@@ -326,6 +338,7 @@ def canned() -> dict[str, Any]:
                 }
             ]
         },
+        "ListTransformJobs": {"TransformJobSummaries": []},
         "DescribeTrainingJob": {
             "TrainingJobName": "kennel-dev-261123",
             "CreationTime": ago(600),

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
-from invoke import Exit
+from invoke import Context, Exit
 
 import tasks
+from ops import remote
 from ops.jobs.follow import Detached
+from ops.jobs.sagemaker import Job
 from ops.paths import ROOT
 from ops.planned import Planned
 from ops.stage import Stage
@@ -54,6 +58,23 @@ def test_somebody_agrees_to_what_an_apply_changes_or_removes(
     tasks.agree(planned, orphans, Stage.of("dev"), yes=True)
     told = ["The plan.", *(f"Removed first: {found}" for found in orphans)]
     assert capsys.readouterr().out.splitlines() == told * 2
+
+
+def test_jobs_are_listed_as_json_with_their_times(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    monkeypatch.setattr(remote, "list_jobs", lambda *_: [Job("bulk", "kennel-dev-1", "InProgress", began)])
+    tasks.jobs(Context(), stage="dev", json=True)
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "kind": "bulk",
+            "name": "kennel-dev-1",
+            "status": "InProgress",
+            "created": "2026-11-23T09:30:00+00:00",
+            "ended": None,
+        }
+    ]
 
 
 def test_nobody_is_asked_about_an_apply_that_changes_nothing() -> None:

@@ -15,6 +15,7 @@ from ops.console.cloud import Cloud
 from ops.console.endpoint import seconds
 from ops.console.traffic import read
 from ops.jobs.results import JOB
+from ops.jobs.sagemaker import latest_jobs
 from ops.paths import RUNS, WORK
 
 SHOWN = 15
@@ -24,25 +25,17 @@ RUN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,100}")
 
 def jobs(cloud: Cloud) -> list[dict[str, Any]]:
     """The stage's latest jobs, the newest first."""
-    client, prefix = cloud.client("sagemaker"), f"{cloud.prefix}-"
-    query = {"NameContains": prefix, "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": SHOWN}
-    found = [
+    found = latest_jobs(cloud.client("sagemaker"), f"{cloud.prefix}-", SHOWN)
+    return [
         {
-            "kind": kind,
-            "name": entry[f"{key}Name"],
-            "status": entry[f"{key}Status"],
-            "began": seconds(entry["CreationTime"]),
-            "ended": seconds(entry.get("TrainingEndTime") or entry.get("HyperParameterTuningEndTime")),
+            "kind": job.kind,
+            "name": job.name,
+            "status": job.status,
+            "began": seconds(job.created),
+            "ended": seconds(job.ended),
         }
-        for kind, key, entries in (
-            ("training", "TrainingJob", client.list_training_jobs(**query)["TrainingJobSummaries"]),
-            ("tuning", "HyperParameterTuningJob",
-             client.list_hyper_parameter_tuning_jobs(**query)["HyperParameterTuningJobSummaries"]),
-        )
-        for entry in entries
-        if entry[f"{key}Name"].startswith(prefix)
-    ]  # fmt: skip
-    return sorted(found, key=lambda job: job["began"] or 0, reverse=True)[:SHOWN]
+        for job in found[:SHOWN]
+    ]
 
 
 def curves(cloud: Cloud, kind: str, name: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Job:
     name: str
     status: str
     created: datetime.datetime
+    ended: datetime.datetime | None = None
 
 
 def start_training(
@@ -94,20 +95,22 @@ def start_tuning(
 
 def list_jobs(stage: Stage) -> list[Job]:
     """Return the stage's latest jobs, the newest first."""
-    client, prefix = stage.client("sagemaker"), f"{state_bucket.prefix(stage)}-"
-    query = {
-        "NameContains": prefix,
-        "SortBy": "CreationTime",
-        "SortOrder": "Descending",
-        "MaxResults": _LISTED,
-    }
+    return latest_jobs(stage.client("sagemaker"), f"{state_bucket.prefix(stage)}-", _LISTED)
+
+
+def latest_jobs(client: Any, prefix: str, most: int) -> list[Job]:
+    """Return the latest jobs with the prefix, so many of each kind, the newest first."""
+    query = {"NameContains": prefix, "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": most}
     training = client.list_training_jobs(**query)["TrainingJobSummaries"]
     tuning = client.list_hyper_parameter_tuning_jobs(**query)["HyperParameterTuningJobSummaries"]
     bulk = client.list_transform_jobs(**query)["TransformJobSummaries"]
     jobs = [
-        *(_job("training", entry, "TrainingJob") for entry in training),
-        *(_job("tuning", entry, "HyperParameterTuningJob") for entry in tuning),
-        *(_job("bulk", entry, "TransformJob") for entry in bulk),
+        *(_job("training", entry, "TrainingJob", "TrainingEndTime") for entry in training),
+        *(
+            _job("tuning", entry, "HyperParameterTuningJob", "HyperParameterTuningEndTime")
+            for entry in tuning
+        ),
+        *(_job("bulk", entry, "TransformJob", "TransformEndTime") for entry in bulk),
     ]
     own = [job for job in jobs if job.name.startswith(prefix)]
     return sorted(own, key=lambda job: job.created, reverse=True)
@@ -193,8 +196,8 @@ def create(call: Callable[..., Any], parameters: dict[str, Any], kind: str) -> N
         raise KennelError("SageMaker can be reached.", error, "Check connection and credentials.") from error
 
 
-def _job(kind: str, entry: dict[str, Any], what: str) -> Job:
-    return Job(kind, entry[f"{what}Name"], entry[f"{what}Status"], entry["CreationTime"])
+def _job(kind: str, entry: dict[str, Any], what: str, end: str) -> Job:
+    return Job(kind, entry[f"{what}Name"], entry[f"{what}Status"], entry["CreationTime"], entry.get(end))
 
 
 def _now() -> datetime.datetime:

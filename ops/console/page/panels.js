@@ -232,10 +232,11 @@ const opened = new Set();
 
 export function jobs(found) {
   if (!found.length) return nothing("jobs", "None in this stage: ./inv train --on sagemaker, ./inv tune --on sagemaker.");
-  list("jobs", found.map((job) => entry(job.name, {
-    title: job.name, about: [`${job.kind} · `, time(job.began), job.ended ? ` · ${lasted(job.ended - job.began)}` : ""],
-    end: badge(job.status), load: () => `/api/curves/${job.kind}/${encodeURIComponent(job.name)}`,
-  })));
+  list("jobs", found.map((job) => {
+    const about = [`${job.kind} · `, time(job.began), job.ended ? ` · ${lasted(job.ended - job.began)}` : ""];
+    if (job.kind === "bulk") return h("li", { class: "entry plain" }, headline(job.name, about), h("span", { class: "end" }, badge(job.status))); // learns nothing: no curves
+    return entry(job.name, { title: job.name, about, end: badge(job.status), load: () => `/api/curves/${job.kind}/${encodeURIComponent(job.name)}` });
+  }));
 }
 
 export function runs({ runs: found, studies }) {
@@ -265,10 +266,12 @@ function list(name, entries) {
   if (home.contains(focused)) focused.focus({ preventScroll: true });
 }
 
+const headline = (title, about) => h("span", { class: "about" }, h("span", {}, title), h("span", { class: "muted" }, about));
+
 function entry(name, { title, about, end, load, data }) {
   const body = h("div", { class: "curves" });
   const details = h("details", { "data-name": name, ontoggle: () => details.open && details.refresh() },
-    h("summary", {}, h("span", { class: "about" }, h("span", {}, title), h("span", { class: "muted" }, about)), h("span", { class: "end" }, end)), body);
+    h("summary", {}, headline(title, about), h("span", { class: "end" }, end)), body);
   details.refresh = async () => {
     opened.add(name);
     if (data) return body.childElementCount || curves(body, data);

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from ml.errors import KennelError
 from ops.console import app, jobs, server
 from ops.console.guard import Access
-from tests.console_cloud import FakeCloud, Refused, says_no
+from tests.console_cloud import FakeCloud, Refused, bulk_jobs, says_no
 
 ACCESS = Access(8484, "secret")
 
@@ -128,6 +128,13 @@ def test_a_missing_right_is_named(client: TestClient, cloud: FakeCloud) -> None:
 def test_only_the_stages_jobs_are_listed(client: TestClient) -> None:
     assert [job["name"] for job in data(client, "/api/jobs")] == ["kennel-dev-261123", "kennel-dev-tune"]
     assert "of this stage" in error(client, "/api/curves/training/not-ours")["rule"]
+
+
+def test_a_bulk_job_is_listed_among_the_others_with_its_end(client: TestClient, cloud: FakeCloud) -> None:
+    cloud.says["ListTransformJobs"] = bulk_jobs()
+    listed = data(client, "/api/jobs")
+    assert [job["kind"] for job in listed] == ["training", "bulk", "tuning"]
+    assert listed[1]["ended"] - listed[1]["began"] == pytest.approx(300, abs=1)
 
 
 def test_a_tuning_jobs_trials_carry_the_best_so_far(client: TestClient) -> None:

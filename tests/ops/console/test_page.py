@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser import chromium
-from tests.console_cloud import FakeCloud, Refused, activity, says_no, triggered
+from tests.console_cloud import FakeCloud, Refused, activity, bulk_jobs, says_no, triggered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:playwright.*")
 
@@ -194,6 +194,15 @@ def test_jobs_open_to_their_curves(open_page: Open) -> None:
     expect(entries.nth(0).locator("path.line").first).to_be_attached()
     entries.nth(1).locator("summary").press("Enter")
     expect(entries.nth(1).locator("figure")).to_contain_text("best 0.4")
+
+
+def test_a_bulk_job_is_shown_and_opens_to_nothing(open_page: Open, cloud: FakeCloud) -> None:
+    cloud.says["ListTransformJobs"] = bulk_jobs()
+    page = open_page()
+    job = page.locator("#jobs .entry", has_text="kennel-dev-bulk")
+    expect(job).to_contain_text("bulk · ")
+    expect(job).to_contain_text("Completed")
+    expect(job.locator("summary")).to_have_count(0)
 
 
 def test_a_stage_with_nothing_in_it_says_what_to_do(open_page: Open, cloud: FakeCloud) -> None:
