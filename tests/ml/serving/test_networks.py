@@ -81,7 +81,8 @@ def test_a_photo_that_cannot_be_computed_takes_nothing_from_the_next(tmp_path: P
     )
     openvino.save_model(openvino.Model([table], [images]), tmp_path / "model.xml")
     network = OpenVinoNetwork(tmp_path / "model.xml", "f32", 2)
-    for lengths in ([6, 5, 6, 6], [5, 6], [6, 5], [5, 5]):
+    # No wrong length twice: OpenVINO does not look at one again that has not changed.
+    for lengths in ([6, 5, 6, 6], [4, 6], [6, 3], [2, 1]):
         with pytest.raises(RuntimeError):
             network(np.array(lengths, np.uint8).reshape(-1, 1, 1, 1))
         assert network._streams.qsize() == 2
