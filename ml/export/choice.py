@@ -94,7 +94,7 @@ def choose(
             refused[name] = reason
             continue
         try:
-            models[name] = precisions.write(name, network, preprocessing, train, cache, folder).model
+            models[name] = precisions.write(name, network, preprocessing, train, cache, folder)
         except KennelError as error:
             if wanted != "auto":
                 raise

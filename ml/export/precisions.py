@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ml import ir, precision, quantize
@@ -19,12 +18,6 @@ from ml.serving.networks import core
 from ml.serving.preprocessing import Preprocessing
 
 ALL: tuple[Precision, ...] = ("f32", "bf16", "int8")  # the most exact first
-
-
-@dataclass(frozen=True)
-class Graph:
-    precision: Precision
-    model: Path  # .xml, with the .bin beside it
 
 
 def unable(wanted: Precision) -> str | None:
@@ -48,8 +41,8 @@ def write(
     calibration: Sequence[Sample],
     cache: FeatureCache | None,
     folder: Path,
-) -> Graph:
-    """Writes the graph into a folder of its own below `folder`; raises `KennelError` where it cannot be made."""
+) -> Path:
+    """The .xml, with the .bin beside it, in a folder below `folder`; raises `KennelError` where it cannot be made."""
     place = folder / ("int8" if wanted == "int8" else "f32")
     if not place.exists():  # bf16 is f32's graph, computed otherwise
         place.mkdir()
@@ -57,7 +50,7 @@ def write(
             _write_int8(network, preprocessing, calibration, cache, place)
         else:
             ir.write(network, preprocessing, place)
-    return Graph(wanted, place / "model.xml")
+    return place / "model.xml"
 
 
 def _write_int8(
