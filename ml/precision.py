@@ -6,19 +6,19 @@ import copy
 import functools
 import importlib.util
 import platform
-from pathlib import Path
 from typing import Literal, cast, get_args
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ml.errors import KennelError
+from ml.serving.processors import BF16, cpuinfo, processor_flags
 from ml.weights import LoadedBackbone
 
 Precision = Literal["f32", "bf16", "int8"]
 
 # Instructions of the processor, any of which makes a precision fast.
-_FAST = {"bf16": {"avx512_bf16", "amx_bf16"}, "int8": {"avx512_vnni", "avx_vnni", "amx_int8"}}
+_FAST = {"bf16": BF16, "int8": frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})}
 
 _QUANTIZERS = ("openvino", "nncf")
 
@@ -70,19 +70,5 @@ def fast(precision: str) -> bool:
 
 
 @functools.cache
-def processor_flags() -> frozenset[str]:
-    """The instructions that Linux tells of; elsewhere none."""
-    return frozenset(_cpuinfo("flags").split())
-
-
-@functools.cache
 def processor_name() -> str:
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def _cpuinfo(key: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+    return cpuinfo("model name") or platform.processor() or platform.machine()

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .manifest import Manifest
+from .processors import BF16, processor_flags
 
 if TYPE_CHECKING:
     import openvino
@@ -207,7 +208,7 @@ def _reduced(model: torch.nn.Module) -> torch.dtype | None:
 
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if _computes_bf16() and not any(_is_depthwise(layer) for layer in model.modules()):
+    if not BF16.isdisjoint(processor_flags()) and not any(_is_depthwise(layer) for layer in model.modules()):
         return torch.bfloat16
     return None
 
@@ -217,11 +218,3 @@ def _is_depthwise(layer: torch.nn.Module) -> bool:
     import torch
 
     return isinstance(layer, torch.nn.Conv2d) and layer.groups > 1 and layer.groups == layer.in_channels
-
-
-def _computes_bf16() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
+
+# Instructions, any of which makes bf16 fast.
+BF16: Final = frozenset({"avx512_bf16", "amx_bf16"})
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,21 @@ def shares(
     return [
         tuple(ordered[low:high]) or (ordered[low % len(ordered)],) for low, high in itertools.pairwise(bounds)
     ]
+
+
+@functools.cache
+def processor_flags() -> frozenset[str]:
+    """The instructions that Linux tells of; elsewhere none."""
+    return frozenset(cpuinfo("flags").split())
+
+
+def cpuinfo(key: str) -> str:
+    """What Linux tells of the first processor; elsewhere nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
 def _affinity() -> Collection[int]:
