@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -12,17 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ml.serving.conftest import RunningServer, Start, server_process
 from tests.ml.serving.samples import encode, photo
+from tests.waiting import wait_for
 
 JPEG = encode(photo(), "JPEG")
 IMAGE = {"content-type": "image/jpeg"}
 PATIENCE = 120  # seconds, for a busy machine
-
-
-def eventually(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {PATIENCE} s: {what}"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
@@ -54,9 +46,9 @@ def test_a_killed_worker_is_replaced_and_who_waits_is_answered(start_server: Sta
         (first,) = server.workers()
         os.kill(first, signal.SIGKILL)
         # Connections wait in the socket, which outlives the worker.
-        eventually(lambda: not alive(first), "the worker is gone")
+        wait_for(lambda: not alive(first), "the worker is gone", PATIENCE)
         assert ask(server).status_code == 200
-        eventually(lambda: len(server.workers()) == 2, "the second worker has told that it is ready")
+        wait_for(lambda: len(server.workers()) == 2, "the second worker has told that it is ready", PATIENCE)
         (death,) = server.events("worker died")
         assert (death["pid"], death["exit_code"]) == (first, -signal.SIGKILL)
         found = samples(server)
@@ -78,12 +70,12 @@ def test_the_metrics_are_those_of_all_workers_and_tell_what_happened(
     start_server: Start, model_dir: Path
 ) -> None:
     with start_server(model_dir, KENNEL_WORKERS="2", KENNEL_MAX_BODY_BYTES="100000") as server:
-        eventually(lambda: len(server.workers()) == 2, "two workers are ready")
+        wait_for(lambda: len(server.workers()) == 2, "two workers are ready", PATIENCE)
         for _ in range(20):  # a connection each: they reach both
             assert ask(server).status_code == 200
         refused = httpx.post(f"{server.url}/invocations", content=bytes(100_001), headers=IMAGE)
         assert refused.status_code == 413
-        eventually(lambda: samples(server)["kennel_workers"] == 2, "both have told of themselves")
+        wait_for(lambda: samples(server)["kennel_workers"] == 2, "both have told of themselves", PATIENCE)
         found = samples(server)
     assert found["kennel_requests_total[status=200]"] == 20
     assert found["kennel_requests_total[status=413]"] == 1
@@ -109,7 +101,7 @@ def test_workers_end_with_a_supervisor_that_is_killed(model_dir: Path) -> None:
         while not server.workers():
             server.lines.append(process.stdout.readline())
         process.kill()
-        eventually(lambda: not alive(server.workers()[0]), "the worker is gone")
+        wait_for(lambda: not alive(server.workers()[0]), "the worker is gone", PATIENCE)
 
 
 def test_a_worker_that_is_killed_while_it_loads_is_tried_three_times(own_model_dir: Path) -> None:
@@ -145,7 +137,9 @@ def test_requests_that_wait_at_sigterm_are_answered_before_the_end(
         connections = [socket.create_connection(("127.0.0.1", server.port), PATIENCE) for _ in range(6)]
         for connection in connections:
             connection.sendall(head.encode() + large)
-        eventually(lambda: samples(server)["kennel_in_flight"] == 6, "all are being worked on, or wait")
+        wait_for(
+            lambda: samples(server)["kennel_in_flight"] == 6, "all are being worked on, or wait", PATIENCE
+        )
         server.process.send_signal(signal.SIGTERM)
         for connection in connections:
             with connection:
