@@ -11,17 +11,17 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from localcloud import control
-from ops.paths import ROOT
 from ops.terraform import Running
+from tests.clients import clients
+from tests.project_copy import plain_environment, project_copy
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.terraform]
 
@@ -36,12 +36,7 @@ class Project:
         self.root = root
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "KENNEL_", "TF_"))
-        }
-        environment["TF_CLI_CONFIG_FILE"] = str(self.root / "no-such-file")
+        environment = plain_environment() | {"TF_CLI_CONFIG_FILE": str(self.root / "no-such-file")}
         return subprocess.Popen(
             [sys.executable, "-m", "invoke", "--search-root", str(self.root), *arguments],
             cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
@@ -65,25 +60,13 @@ class Project:
         return found
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=self.cloud.endpoint_url, region_name=self.cloud.region,
-            aws_access_key_id="local", aws_secret_access_key="local",
-        )  # fmt: skip
+        return clients(self.cloud)(service)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    root = tmp_path_factory.mktemp("loop") / "kennel"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, root / name)
-    yield Project(root)
-    control.stop(root / ".kennel" / "cloud")
+    with project_copy(tmp_path_factory.mktemp("loop") / "kennel") as root:
+        yield Project(root)
 
 
 @pytest.fixture
@@ -92,13 +75,6 @@ def trained(project: Project) -> Project:
     if not (project.root / "terraform" / "stages" / "local.model.tfvars.json").exists():
         project.inv("train")
     return project
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"still not: {what}"
-        time.sleep(0.05)
 
 
 def digit(project: Project, name: str) -> Path:
@@ -205,7 +181,9 @@ def test_an_update_whose_terraform_is_killed_is_finished_by_the_next_apply(proje
     project.inv("plan", "--force")
     task = project.start("apply", "--yes")
     wait_for(
-        lambda: log_says(project, "apply_start", "aws_sagemaker_endpoint.this"), "the endpoint is updated"
+        lambda: log_says(project, "apply_start", "aws_sagemaker_endpoint.this"),
+        "the endpoint is updated",
+        DEADLINE,
     )
     kill_terraform(project)
     task.communicate(timeout=DEADLINE)
@@ -233,7 +211,7 @@ def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(trained: Pro
     project = trained
     project.inv("plan")
     task = project.start("apply", "--yes")
-    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
+    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made", DEADLINE)
     kill_terraform(project)
     _, errors = task.communicate(timeout=DEADLINE)
     assert task.returncode == 1
@@ -253,14 +231,14 @@ def test_an_apply_that_is_killed_is_finished_by_terraform_and_the_next_apply_agr
     project.inv("destroy", "--yes")
     project.inv("plan")
     task = project.start("apply", "--yes")
-    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
+    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made", DEADLINE)
     task.kill()
     task.communicate(timeout=DEADLINE)
     assert "One terraform at a time works on a stage." in project.inv("apply", "--yes", fails=True)
 
     record = project.root / ".kennel" / "stages" / "local" / "terraform.running.json"
     running = Running(**json.loads(record.read_text()))
-    wait_for(lambda: not running.is_alive, "terraform has ended")
+    wait_for(lambda: not running.is_alive, "terraform has ended", DEADLINE)
     out = project.inv("apply", "--yes")
     assert out.startswith("Nothing changes")
     assert "golden photo   answered right" in out
@@ -272,7 +250,7 @@ def test_an_apply_whose_cloud_is_killed_starts_anew(trained: Project) -> None:
     project.inv("destroy", "--yes")
     project.inv("plan")
     task = project.start("apply", "--yes")
-    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made")
+    wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made", DEADLINE)
     os.kill(project.cloud.pid, signal.SIGKILL)
     _, errors = task.communicate(timeout=DEADLINE)
     assert task.returncode == 1
