@@ -128,11 +128,8 @@ def train(spec: Spec, place: Place, folder: Path) -> None:
         stopped.append(number)
         process.send_signal(number)
 
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-    ):  # for good: who is told to stop later still delivers the run
-        signal.signal(number, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)  # for good: who is told to stop later still delivers the run
     last_lines: collections.deque[str] = collections.deque(maxlen=50)
     reader = threading.Thread(target=_pass_on, args=(process, last_lines), daemon=True)
     reader.start()
