@@ -23,7 +23,7 @@ from tests.conftest import MakePhotos
 from tests.embedded_stage import embedded_stage
 from tests.localcloud.training import TRUST
 
-pytestmark = [pytest.mark.cloud, pytest.mark.slow]
+pytestmark = [pytest.mark.cloud, pytest.mark.long]
 
 BUCKET = "kennel-local-artifacts"
 ROLE = "kennel-local-training"
@@ -126,7 +126,6 @@ def test_a_job_makes_the_model_that_training_here_makes(
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.run_dir.name]
 
 
-@pytest.mark.long
 def test_two_instances_train_one_model(
     stage: Any, outputs: dict[str, Any], photos: Path, tmp_path: Path
 ) -> None:
@@ -142,7 +141,6 @@ def test_two_instances_train_one_model(
     assert artifact.verify(run.archive)["network"]["num_classes"] == 2
 
 
-@pytest.mark.long
 def test_an_interrupted_spot_job_goes_on_from_its_checkpoints(
     stage: Any, outputs: dict[str, Any], photos: Path, tmp_path: Path
 ) -> None:
@@ -174,7 +172,6 @@ def test_an_interrupted_spot_job_goes_on_from_its_checkpoints(
     assert results.collect(stage, description, tmp_path / "runs").archive.is_file()
 
 
-@pytest.mark.long
 def test_a_job_that_fails_says_why(stage: Any, outputs: dict[str, Any], photos: Path) -> None:
     client = stage.client("s3")
     for path in photos.rglob("*.png"):
@@ -186,7 +183,6 @@ def test_a_job_that_fails_says_why(stage: Any, outputs: dict[str, Any], photos: 
         followed(stage, name)
 
 
-@pytest.mark.long
 def test_a_job_can_be_stopped(stage: Any, outputs: dict[str, Any], photos: Path) -> None:
     config = TrainConfig(data=str(photos))
     name = sagemaker.start_training(stage, outputs, config, SMALL, silent)
@@ -199,7 +195,6 @@ def test_a_job_can_be_stopped(stage: Any, outputs: dict[str, Any], photos: Path)
         sagemaker.stop(stage, "kennel-local-absent")
 
 
-@pytest.mark.long
 def test_a_role_without_rights_is_told_before_anything_is_uploaded(
     stage: Any, outputs: dict[str, Any], photos: Path
 ) -> None:
@@ -215,7 +210,6 @@ def test_a_role_without_rights_is_told_before_anything_is_uploaded(
     assert "Contents" not in stage.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="untouched/")
 
 
-@pytest.mark.long
 def test_a_tuning_job_tries_settings_and_names_the_best(
     stage: Any, outputs: dict[str, Any], photos: Path
 ) -> None:

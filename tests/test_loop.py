@@ -176,27 +176,6 @@ def test_a_photo_is_fetched_by_its_url(project: Project) -> None:
         server.shutdown()
 
 
-def test_an_update_whose_terraform_is_killed_is_finished_by_the_next_apply(project: Project) -> None:
-    project.inv("train", "--seed", "1")
-    project.inv("plan", "--force")
-    task = project.start("apply", "--yes")
-    wait_for(
-        lambda: log_says(project, "apply_start", "aws_sagemaker_endpoint.this"),
-        "the endpoint is updated",
-        DEADLINE,
-    )
-    kill_terraform(project)
-    task.communicate(timeout=DEADLINE)
-    assert task.returncode == 1
-
-    again = project.start("apply", "--yes", "--force")
-    out, errors = again.communicate(timeout=DEADLINE)
-    assert again.returncode == 0, errors
-    assert "did not finish" in errors
-    assert "golden photo   answered right" in out
-    assert project.inv("plan").startswith("Nothing changes")
-
-
 def test_destroy_leaves_nothing(project: Project) -> None:
     assert project.inv("destroy", "--yes").strip() == "Nothing is left in the stage local."
     assert project.client("s3").list_buckets()["Buckets"] == []
@@ -223,6 +202,31 @@ def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(trained: Pro
     assert "did not finish. It had made, and not recorded:" in errors
     assert "Released the state lock" in errors
     assert "golden photo   answered right" in out
+
+
+@pytest.mark.long
+def test_an_update_whose_terraform_is_killed_is_finished_by_the_next_apply(trained: Project) -> None:
+    project = trained
+    project.inv("plan")
+    project.inv("apply", "--yes")
+    project.inv("train", "--seed", "1")
+    project.inv("plan", "--force")
+    task = project.start("apply", "--yes")
+    wait_for(
+        lambda: log_says(project, "apply_start", "aws_sagemaker_endpoint.this"),
+        "the endpoint is updated",
+        DEADLINE,
+    )
+    kill_terraform(project)
+    task.communicate(timeout=DEADLINE)
+    assert task.returncode == 1
+
+    again = project.start("apply", "--yes", "--force")
+    out, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    assert "did not finish" in errors
+    assert "golden photo   answered right" in out
+    assert project.inv("plan").startswith("Nothing changes")
 
 
 @pytest.mark.long

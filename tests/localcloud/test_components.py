@@ -200,6 +200,7 @@ def test_an_endpoint_goes_after_its_components(components: Components) -> None:
         components.sagemaker.delete_endpoint(EndpointName=components.endpoint)
 
 
+@pytest.mark.long
 def test_it_scales_to_zero_and_back(components: Components, client: Client) -> None:
     name = components.up()
     scaling = client("application-autoscaling")

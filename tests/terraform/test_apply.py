@@ -19,7 +19,7 @@ from ops import lambda_package
 from ops.paths import LAMBDA_SOURCE, TERRAFORM
 from tests.terraform.roots import Initialize, Root
 
-pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.terraform]
+pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform]
 
 BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 EVERYTHING = {

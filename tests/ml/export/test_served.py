@@ -18,6 +18,8 @@ from ml.serving.engine import Engine
 from ml.serving.network import NetworkSpec, build
 from ml.train import RunResult, train
 
+pytestmark = pytest.mark.long
+
 BATCH = 50  # photos at once through PyTorch, whose threads wait for each other in every layer
 AGREEMENT = {"f32": 1.0, "bf16": 0.99, "int8": 0.98}
 
@@ -68,7 +70,6 @@ def test_digits_are_answered_as_in_f32(work: Path, precision: str) -> None:
     assert agreement(result.archive, list(test)) >= AGREEMENT[precision]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_dogs_are_answered_as_in_f32(work: Path, dog_images: Path, precision: str) -> None:
     if not able(precision):
