@@ -136,8 +136,9 @@ def list_jobs(stage: Stage, outputs: Mapping[str, Any]) -> list[Job]:
     """Return the instance's jobs of the last thirty days, the newest first; none without an instance."""
     if not outputs.get("training_instance_id"):
         return []
-    commands = _commands(stage, outputs, Machine(stage, outputs))
-    return [Job("ec2", c["Comment"], _STATUS[c["Status"]], c["RequestedDateTime"]) for c in commands]
+    machine = Machine(stage, outputs)
+    commands = _commands(stage, outputs, machine)
+    return [Job("ec2", c["Comment"], _status(machine, c), c["RequestedDateTime"]) for c in commands]
 
 
 def stop(stage: Stage, outputs: Mapping[str, Any], name: str) -> None:
@@ -148,8 +149,9 @@ def stop(stage: Stage, outputs: Mapping[str, Any], name: str) -> None:
     """
     machine = Machine(stage, outputs)
     sent = _command(stage, outputs, machine, name)
-    if sent is None or _STATUS[sent["Status"]] != "InProgress":
-        received = f"{name}: {sent['Status'] if sent else 'no such job'}"
+    status = _status(machine, sent) if sent is not None else "no such job"
+    if sent is None or status != "InProgress":
+        received = f"{name}: {status}"
         raise JobError("A job to stop is running.", received, "./inv jobs lists them.")
     stage.client("ssm").cancel_command(CommandId=sent["CommandId"], InstanceIds=[machine.id])
     if not _keeps(stage, outputs, name):
@@ -220,7 +222,7 @@ class _View(LogView):
         except client.exceptions.InvocationDoesNotExist:  # the command was sent a moment ago
             return {"Status": "InProgress"}
         status = _STATUS[found["Status"]]
-        if status == "InProgress" and not self._runs():
+        if status == "InProgress" and not self._machine.runs:
             # Nobody is left to tell Run Command, which would wait until the command's time is over.
             left = _read(self.stage, self.outputs, self.name, STATUS)
             if left is not None and left["code"] == 0:
@@ -235,9 +237,6 @@ class _View(LogView):
     def show(self, description: dict[str, Any]) -> int:
         self._bar.set_description_str(description["Status"])
         return self.show_lines()
-
-    def _runs(self) -> bool:
-        return self._machine.state in ("pending", "running")
 
     def _reason(self, found: Mapping[str, Any]) -> str:
         if found["StatusDetails"] in ("DeliveryTimedOut", "Undeliverable"):
@@ -306,10 +305,8 @@ def _send(
 
 
 def _check_idle(stage: Stage, outputs: Mapping[str, Any], machine: Machine) -> None:
-    if machine.state not in ("running", "pending"):
-        return  # what a stopped one seems to run went down with it
     for sent in _commands(stage, outputs, machine):
-        if _STATUS[sent["Status"]] == "InProgress":
+        if _status(machine, sent) == "InProgress":
             job = sent["Comment"]
             raise JobError(
                 "The instance runs one job at a time.",
@@ -330,6 +327,17 @@ def _release(view: _View, machine: Machine, say: Say) -> None:
         say(f"The instance {machine.id} goes on running, as it did before.")
     elif machine.stop():
         say(f"The instance {machine.id} is being stopped.")
+
+
+def _status(machine: Machine, sent: Mapping[str, Any]) -> str:
+    """What a command seems to do on an instance that does not run went down with it: nobody tells Run Command."""
+    status = _STATUS[sent["Status"]]
+    if status != "InProgress":
+        return status
+    try:
+        return status if machine.runs else "Stopped"
+    except MachineError:
+        return "Stopped"
 
 
 def _commands(stage: Stage, outputs: Mapping[str, Any], machine: Machine) -> Iterator[dict[str, Any]]:

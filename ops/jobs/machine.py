@@ -58,6 +58,11 @@ class Machine:
         return str(self.describe()["State"]["Name"])
 
     @property
+    def runs(self) -> bool:
+        """Whether it is up, or comes up."""
+        return self.state in ("pending", "running")
+
+    @property
     def launched(self) -> datetime.datetime:
         """When it was started last."""
         moment: datetime.datetime = self.describe()["LaunchTime"]
