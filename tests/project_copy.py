@@ -14,8 +14,11 @@ from ops.paths import ROOT
 
 
 @contextmanager
-def project_copy(root: Path) -> Iterator[Path]:
-    """Copy the source tree to `root`; the cloud that is started in the copy ends with the block."""
+def project_copy(root: Path, variables: str | None = None) -> Iterator[Path]:
+    """Copy the source tree to `root`; the cloud that is started in the copy ends with the block.
+
+    `variables` takes the place of what the stage `local` sets.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -24,6 +27,8 @@ def project_copy(root: Path) -> Iterator[Path]:
         if (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
+    if variables is not None:
+        (root / "terraform" / "stages" / "local.tfvars").write_text(variables)
     try:
         yield root
     finally:

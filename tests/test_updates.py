@@ -47,9 +47,7 @@ artifacts = {
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the project, with an embedded cloud of its own."""
-    with project_copy(tmp_path / "kennel") as root:
-        (root / "terraform" / "stages" / "local.tfvars").write_text(VARIABLES)
+    with project_copy(tmp_path / "kennel", VARIABLES) as root:
         yield root
 
 
