@@ -73,6 +73,7 @@ def scaled(fast: Client, deployer: Deployer) -> Scaled:
     return Scaled(fast, deployer, deployer.up())
 
 
+@pytest.mark.long
 def test_server_processes_come_and_go_with_the_load(fast: Client, scaled: Scaled) -> None:
     scaled.register(1, 3)
     answer = scaled.track(300.0)  # a minute; the load is some 1,500

@@ -268,6 +268,7 @@ def test_training_makes_the_same_model_whatever_the_test_split_holds(
     assert is_same(weights_of(swapped), weights_of(trained))
 
 
+@pytest.mark.long
 def test_a_job_elsewhere_trains_the_model_that_is_trained_here(
     config: TrainConfig, trained: RunResult, tmp_path: Path
 ) -> None:

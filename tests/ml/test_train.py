@@ -120,6 +120,7 @@ def test_the_manifest_tells_the_model_and_not_the_machine(trained: RunResult, ph
     assert result.run_dir.name not in json.dumps(manifest)
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_archive_also_in_another_process_and_from_packed_photos(
     config: TrainConfig, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_the_same_seed_gives_the_same_archive_also_in_another_process_and_from_p
     assert done.stdout.strip() == first.sha256
 
 
+@pytest.mark.long
 def test_a_measured_choice_is_kept_so_that_the_same_run_makes_the_same_archive(
     config: TrainConfig, tmp_path: Path
 ) -> None:
@@ -320,7 +322,7 @@ def test_a_commit_to_anything_else_leaves_the_code_of_a_run_as_it_was(tmp_path: 
     assert code_state(tmp_path)["dirty"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_breeds_are_told_apart(dog_images: Path, tmp_path: Path) -> None:
     result = go(TrainConfig(data=str(dog_images)), tmp_path)
     assert result.evaluation.accuracy >= 0.945
