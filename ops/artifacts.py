@@ -89,6 +89,14 @@ def chosen(stage: Stage) -> Model | None:
     return model
 
 
+def wanted(stage: Stage, outputs: dict[str, Any]) -> Model | None:
+    """Return the model that the next plan deploys: the stage's, or the deployed one where no file names any.
+
+    A fresh checkout has no such file, and must not take the endpoint away. A file that says null does.
+    """
+    return chosen(stage) if stage.model_file.is_file() else deployed(outputs)
+
+
 def deployed(outputs: dict[str, Any]) -> Model | None:
     """Return the model that the outputs of the last apply name; None before the first."""
     model = outputs.get("model")

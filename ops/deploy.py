@@ -100,7 +100,7 @@ class Deployment:
         doctor.refuse_short_concurrency(self.stage)
         lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
         outputs = self.terraform.outputs()
-        model, deployed = artifacts.chosen(self.stage), artifacts.deployed(outputs)
+        model, deployed = artifacts.wanted(self.stage, outputs), artifacts.deployed(outputs)
         if model is not None:
             stored = set(outputs.get("model_archives") or [])
             artifacts.refuse_unfit(model, deployed, stored=stored, force=force)
@@ -138,7 +138,7 @@ class Deployment:
         lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
         outputs = self.terraform.outputs()
         running = fleet.look(self.stage, outputs.get("endpoint_name"))
-        arguments = self._variables(artifacts.chosen(self.stage), outputs, running, None)
+        arguments = self._variables(artifacts.wanted(self.stage, outputs), outputs, running, None)
         file = self.stage.directory / "look.tfplan"
         try:
             with Progress("plan") as progress:
@@ -214,7 +214,8 @@ class Deployment:
                 if running is None or running.status != "InService":
                     raise
                 raise rollback.undone(self.stage, outputs, running) from error
-        return live.verify(self.stage, terraform.outputs(), _golden(artifacts.chosen(self.stage)))
+        outputs = terraform.outputs()
+        return live.verify(self.stage, outputs, _golden(artifacts.wanted(self.stage, outputs)))
 
     def _apply(self, planned: Planned) -> None:
         terraform = self.terraform
@@ -264,6 +265,7 @@ class Deployment:
             KennelError: there is no such model.
         """
         outputs, before = self.terraform.outputs(), artifacts.chosen(self.stage)
+        had_chosen = self.stage.model_file.is_file()
         model = rollback.target(outputs, before, to)
         rollback.fetch(self.stage, outputs, model)
         artifacts.choose(self.stage, model)
@@ -271,7 +273,10 @@ class Deployment:
             yield model, self.plan(force=True, rollout=Rollout("ALL_AT_ONCE"))
         except BaseException:
             self.discard()
-            artifacts.choose(self.stage, before)
+            if had_chosen:
+                artifacts.choose(self.stage, before)
+            else:
+                self.stage.model_file.unlink()
             raise
 
     def destroy(self, *, keep_state: bool) -> list[Found]:
