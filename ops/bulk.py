@@ -286,7 +286,7 @@ def _rate(stage: Stage, instance_type: str) -> tuple[float, bool]:
 
 def _price(instance_type: str, region: str) -> float | None:
     try:
-        return prices.hourly_usd(instance_type, region)
+        return prices.hourly_usd(instance_type, region, "transform")
     except KennelError:
         return None
 

@@ -1,82 +1,75 @@
-"""What an instance behind an endpoint costs: a dated table, renewed by `python -m ops.prices` from AWS's price list."""
+"""What AWS takes for what a stage uses: a dated table for each region.
+
+`python -m ops.prices REGION…` renews it from AWS's public price lists, which are the matter of ops/price_lists.py.
+"""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
-import urllib.request
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ml.errors import KennelError
-from ops import files
 
 TABLE = Path(__file__).with_name("prices.json")
-OFFERS = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonSageMaker/current/{region}/index.json"
 LIST = "https://aws.amazon.com/sagemaker/ai/pricing/"
+
+Use = Literal["endpoint", "training", "transform", "processing", "notebook", "ec2"]
 
 
 @cache
-def table() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(TABLE.read_text())
+def table() -> dict[str, dict[str, Any]]:
+    """Return the prices of each region: an hour of an instance by its use, and `unit` by name."""
+    found: dict[str, dict[str, Any]] = json.loads(TABLE.read_text())
     return found
 
 
-def hourly_usd(instance_type: str, region: str = "us-east-1") -> float:
-    """Return what an hour of the instance costs, on demand, serving an endpoint.
+def as_of(region: str) -> str | None:
+    """Return the date of the region's prices; None where the table has none."""
+    return str(table()[region]["as_of"]) if region in table() else None
+
+
+def source(region: str) -> str | None:
+    """Return where the region's prices are from; None where the table has none."""
+    return str(table()[region]["source"]) if region in table() else None
+
+
+def instance(use: Use, instance_type: str, region: str) -> float | None:
+    """Return what an hour of the instance costs, on demand; None where the table does not have it."""
+    price = table().get(region, {}).get(use, {}).get(instance_type)
+    return None if price is None else float(price)
+
+
+def unit(name: str, region: str) -> float | None:
+    """Return the price of a unit, such as nat_gateway_hour; None where the table does not have it."""
+    price = table().get(region, {}).get("unit", {}).get(name)
+    return None if price is None else float(price)
+
+
+def hourly_usd(instance_type: str, region: str = "us-east-1", use: Use = "endpoint") -> float:
+    """Return what an hour of the instance costs, on demand.
 
     Raises:
         KennelError: the table does not have it.
     """
-    regions = table()["hourly_usd"]
-    if region not in regions:
+    if region not in table():
         raise KennelError(
-            f"The price table has the regions {', '.join(sorted(regions))}.", region,
+            f"The price table has the regions {', '.join(sorted(table()))}.", region,
             f"Give the price with --price, or renew the table: python -m ops.prices {region}",
         )  # fmt: skip
-    if instance_type not in regions[region]:
+    price = instance(use, instance_type, region)
+    if price is None:
         raise KennelError(
-            f"The price table of {region}, of {table()['as_of']}, has the instance type.", instance_type,
-            f"Give the price an hour with --price ({LIST}), or add it to ops/prices.json.",
+            f"The price table of {region}, of {as_of(region)}, has the instance type.", instance_type,
+            f"Give the price an hour with --price ({LIST}), or renew the table: python -m ops.prices {region}",
         )  # fmt: skip
-    return float(regions[region][instance_type])
-
-
-def of_offers(offers: dict[str, Any]) -> dict[str, float]:
-    """Return the hosting prices of AWS's price list of SageMaker in one region."""
-    found: dict[str, float] = {}
-    for sku, product in offers["products"].items():
-        usage = product["attributes"].get("usagetype", "").rpartition("Host:")
-        if not usage[1] or not usage[2].startswith("ml."):
-            continue
-        for term in offers["terms"]["OnDemand"].get(sku, {}).values():
-            for dimension in term["priceDimensions"].values():
-                price = float(dimension["pricePerUnit"].get("USD", "nan"))
-                if dimension["unit"] in {"Hrs", "Hour"} and math.isfinite(price) and price > 0:
-                    found[usage[2]] = price
-    return found
-
-
-def renew(region: str) -> int:
-    """Fetch AWS's public price list of the region into the table; return how many prices it has."""
-    with urllib.request.urlopen(OFFERS.format(region=region), timeout=120) as answer:  # noqa: S310 - https, fixed
-        found = of_offers(json.load(answer))
-    if not found:
-        raise KennelError("AWS's price list has prices of hosting.", f"none for {region}", f"See {LIST}.")
-    fresh = json.loads(TABLE.read_text())
-    fresh["hourly_usd"][region] = dict(sorted(found.items()))
-    fresh |= {
-        "as_of": f"{datetime.now(UTC):%Y-%m-%d}",
-        "source": OFFERS,
-        "note": "Real-time inference, on demand, US dollars an hour.",
-    }
-    files.write_json(TABLE, fresh)
-    return len(found)
+    return price
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["us-east-1"]:
-        print(f"{name}: {renew(name)} prices")
+    from ops import price_lists
+
+    for name in sys.argv[1:] or sorted(table()):
+        print(f"{name}: {price_lists.renew(name)} prices")

@@ -109,7 +109,7 @@ def instance_of(
         hourly, price_source = positive("--price", price), "given"
     else:
         hourly = prices.hourly_usd(kind, stage.region)
-        price_source = f"{stage.region}, table of {prices.table()['as_of']}"
+        price_source = f"{stage.region}, table of {prices.as_of(stage.region)}"
     server = Settings()
     waiting = min(ESTIMATED_SHARE * server.deadline_seconds, server.max_queue / rate)
     return Known(
