@@ -8,9 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.iam.access_control import PermissionResult
 
-from localcloud.policies import evaluate
+from localcloud.policies import Who, evaluate
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
+WHO = Who((ROLE,), "123456789012")
 OBJECT = "arn:aws:s3:::photos/dog.jpg"
 
 
@@ -55,9 +56,9 @@ def test_a_statement_applies_where_all_its_parts_do(change: dict[str, Any], appl
         "aws:requestedregion": ["us-east-1"],
         "aws:sourceip": ["10.1.2.3"],
     }
-    result = evaluate(statement(**change), "s3:GetObject", OBJECT, ROLE, context)
+    result = evaluate(statement(**change), "s3:GetObject", OBJECT, WHO, context)
     assert result == (PermissionResult.PERMITTED if applies else PermissionResult.NEUTRAL)
-    result = evaluate(statement("Deny", **change), "s3:GetObject", OBJECT, ROLE, context)
+    result = evaluate(statement("Deny", **change), "s3:GetObject", OBJECT, WHO, context)
     assert result == (PermissionResult.DENIED if applies else PermissionResult.NEUTRAL)
 
 
