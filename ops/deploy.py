@@ -267,7 +267,7 @@ class Deployment:
         outputs, before = self.terraform.outputs(), artifacts.chosen(self.stage)
         had_chosen = self.stage.model_file.is_file()
         model = rollback.target(outputs, before, to)
-        rollback.fetch(self.stage, outputs, model)
+        rollback.fetch(self.stage, outputs["artifact_bucket"], model)
         artifacts.choose(self.stage, model)
         try:
             yield model, self.plan(force=True, rollout=Rollout("ALL_AT_ONCE"))

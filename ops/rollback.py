@@ -53,7 +53,7 @@ def target(outputs: dict[str, Any], chosen: Model | None, to: str | None) -> Mod
     return earlier[0]
 
 
-def fetch(stage: Stage, outputs: dict[str, Any], model: Model) -> bool:
+def fetch(stage: Stage, bucket: str, model: Model) -> bool:
     """Bring the archive from the bucket to this machine, where it is not; return whether it is there.
 
     Raises:
@@ -64,9 +64,7 @@ def fetch(stage: Stage, outputs: dict[str, Any], model: Model) -> bool:
     fresh = model.archive.with_suffix(".fetched")
     fresh.parent.mkdir(parents=True, exist_ok=True)
     try:
-        stage.client("s3").download_file(
-            outputs["artifact_bucket"], f"models/{model.sha256}/model.tar.gz", str(fresh)
-        )
+        stage.client("s3").download_file(bucket, f"models/{model.sha256}/model.tar.gz", str(fresh))
     except ClientError as error:
         fresh.unlink(missing_ok=True)
         if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:

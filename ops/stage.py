@@ -6,6 +6,7 @@ Terraform, boto3 and the functions all honour AWS_ENDPOINT_URL.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from dataclasses import dataclass
@@ -29,17 +30,39 @@ CAPACITY_FILE = "capacity.json"  # in the directory of a stage: what `load --cap
 
 
 @dataclass(frozen=True)
+class Credentials:
+    """Those of a role's session, for when a stage is worked on in its name."""
+
+    access_key_id: str
+    secret_access_key: str = dataclasses.field(repr=False)
+    session_token: str = dataclasses.field(repr=False)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_SESSION_TOKEN": self.session_token,
+        }
+
+
+@dataclass(frozen=True)
 class Stage:
     """One deployment of the whole: `local` on the embedded cloud, `dev` and `prod` in an AWS account."""
 
     name: str
     settings: Settings
+    credentials: Credentials | None = None  # in place of the person's own
 
     @classmethod
     def of(cls, name: str | None) -> Stage:
         """Return the named stage, or the one that the environment chooses."""
         settings = Settings.read(stage=name)
         return cls(settings.stage, settings)
+
+    def seen_by(self, credentials: Credentials) -> Stage:
+        """Return the stage as a role's session sees it."""
+        return dataclasses.replace(self, credentials=credentials)
 
     @property
     def directory(self) -> Path:
@@ -112,6 +135,7 @@ class Stage:
         Raises:
             KennelError: the stage is `local` and the embedded cloud is not running.
         """
+        own = self.credentials.variables if self.credentials else {}
         if self.name != LOCAL:
             if os.environ.get("AWS_ENDPOINT_URL"):
                 raise KennelError(
@@ -119,25 +143,28 @@ class Stage:
                     os.environ["AWS_ENDPOINT_URL"],
                     "unset AWS_ENDPOINT_URL, or work on --stage local.",
                 )
-            return os.environ | {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+            return os.environ | {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region} | own
         cloud = control.status(CLOUD)
         if cloud is None:
             raise KennelError(
                 "The embedded cloud is not running.", None, "./inv cloud.start, or ./inv up for everything."
             )
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return inherited | cloud_variables(cloud)
+        return inherited | cloud_variables(cloud) | own
 
     @cached_property
     def session(self) -> boto3.Session:
         """A boto3 session that talks to this stage's cloud."""
         import boto3  # here, since most tasks need no AWS at all and its import takes a while
 
-        if self.name != LOCAL:
+        if self.name != LOCAL and self.credentials is None:
             return boto3.Session(region_name=self.region)
         env = self.environment
         return boto3.Session(
-            env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"]
+            env["AWS_ACCESS_KEY_ID"],
+            env["AWS_SECRET_ACCESS_KEY"],
+            env.get("AWS_SESSION_TOKEN"),
+            region_name=self.region,
         )
 
     def client(self, service: str) -> Any:

@@ -98,20 +98,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_archive_that_is_not_here_is_fetched(store: Path) -> None:
     model = Model("m", hashlib.sha256(b"archive").hexdigest(), {})
     stage: Any = FakeStage(**{f"models/{model.sha256}/model.tar.gz": b"archive"})
-    assert rollback.fetch(stage, OUTPUTS, model)
+    assert rollback.fetch(stage, OUTPUTS["artifact_bucket"], model)
     assert model.archive.read_bytes() == b"archive"
 
 
 def test_an_archive_that_was_replaced_in_the_bucket_is_refused(store: Path) -> None:
     stage: Any = FakeStage(**{f"models/{OLD.sha256}/model.tar.gz": b"another"})
     with pytest.raises(KennelError, match="has the digest of its address"):
-        rollback.fetch(stage, OUTPUTS, OLD)
+        rollback.fetch(stage, OUTPUTS["artifact_bucket"], OLD)
     assert not OLD.archive.exists()
 
 
 def test_an_archive_that_is_nowhere_is_left_to_terraform(store: Path) -> None:
     stage: Any = FakeStage()
-    assert not rollback.fetch(stage, OUTPUTS, OLD)
+    assert not rollback.fetch(stage, OUTPUTS["artifact_bucket"], OLD)
 
 
 @pytest.mark.parametrize(
