@@ -1,0 +1,204 @@
+"""Hides what is secret in a plan, so that all that is made of the plan has no secret to tell.
+
+Equal values stay equal: each is replaced by "(hidden 1)", "(hidden 2)" and so on, and so a change is still seen as one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ops.review import redact
+
+ENVIRONMENTS = {"environment", "environment_variables", "environmentvariables"}  # in lower case
+SCRIPTS = {"user_data", "user_data_base64", "on_start", "on_create", "userdata"}
+PUBLIC = {
+    "name",
+    "id",
+    "arn",
+    "bucket",
+    "region",
+    "image",
+    "function_name",
+    "endpoint_name",
+    "stage",
+    "prefix",
+}
+
+_BLOCK = re.compile(
+    r"^(?P<indent>\s*)(?:[-+~#/<=>]+\s+)*\"?(?P<name>[\w.:-]+)\"?\s*(?:=\s*)?[\w(]*\s*[{\[(]+\s*$"
+)
+_LINE = re.compile(
+    r"^(?P<before>\s*(?:[-+~#/<=>]+\s+)*\"?(?P<name>[\w.:/-]+)\"?\s*[=:]>?\s*)(?P<value>\S.*)$"
+)
+
+
+class Hider:
+    """Knows the plan's secrets: `plan` is what is left of it, and `text` takes them out of anything else."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._scrub = redact.scrubber()
+        self._numbers: dict[str, int] = {}
+        self._secrets: set[str] = set()  # of any length that is not a word, to be found anywhere
+        self._settings: set[str] = (
+            set()
+        )  # values of environments: secret unless they are something's name, too
+        self._public: set[str] = set()
+        self.plan = self._of_plan(plan)
+        self._settings -= self._public
+        known = {*self._secrets, *self._settings}
+        self._known = sorted((value for value in known if len(value) >= redact.LEAST), key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """Return text without the plan's secrets, and without what looks like one."""
+        for value in self._known:
+            for form in {value, json.dumps(value)[1:-1], json.dumps(json.dumps(value)[1:-1])[1:-1]}:
+                text = text.replace(form, redact.HIDDEN)
+        return self._scrub(text)
+
+    def value(self, value: Any) -> Any:
+        """Return plain data with `text` done to all text in it."""
+        return redact.each_text(value, self.text)
+
+    def plan_text(self, text: str) -> str:
+        """Return what `terraform show` prints of the plan, without its secrets: by what a line is in, or named."""
+        lines: list[str] = []
+        inside: int | None = None  # the indentation of the environment or script that is being left out
+        for line in text.splitlines():
+            indent = len(line) - len(line.lstrip())
+            if inside is not None and line.strip() and indent <= inside:
+                inside = None
+            found = _LINE.match(line)
+            if inside is not None and found and not _BLOCK.match(line):
+                lines.append(f"{found['before']}{redact.HIDDEN}")
+            elif found and (
+                found["name"].lower() in SCRIPTS or redact.says_secret(found["name"], setting=True)
+            ):
+                lines.append(f"{found['before']}{redact.HIDDEN}")
+                inside = indent if found["value"].rstrip().endswith(("EOT", "{", "[", "(")) else inside
+            else:
+                lines.append(line)
+            block = _BLOCK.match(line)
+            if inside is None and block and block["name"].lower() in {*ENVIRONMENTS, "variables"}:
+                inside = indent
+        return self.text("\n".join(lines))
+
+    def _of_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """Hide by Terraform's masks first, so that their values are known everywhere else."""
+        declared = plan.get("configuration", {}).get("root_module", {}).get("variables", {})
+        found = dict(plan)
+        found["variables"] = {
+            name: {
+                **entry,
+                "value": self._masked(entry.get("value"), bool(declared.get(name, {}).get("sensitive"))),
+            }
+            for name, entry in plan.get("variables", {}).items()
+        }
+        for part in ("resource_changes", "resource_drift"):
+            if part in plan:
+                changes = [{**each, "change": self._change(each["change"])} for each in plan[part]]
+                found[part] = changes
+        if "output_changes" in plan:
+            found["output_changes"] = {k: self._change(each) for k, each in plan["output_changes"].items()}
+        for part in ("planned_values", "prior_state"):
+            if part in plan:
+                found[part] = self._state(plan[part])
+        hidden: dict[str, Any] = self._named(found)
+        return hidden
+
+    def _change(self, change: dict[str, Any]) -> dict[str, Any]:
+        masked = {
+            side: self._masked(change.get(side), change.get(f"{side}_sensitive"))
+            for side in ("before", "after")
+        }
+        return {**change, **masked}
+
+    def _state(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [self._state(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        found = {name: self._state(each) for name, each in node.items()}
+        if "sensitive_values" in node:
+            found["values"] = self._masked(node.get("values"), node["sensitive_values"])
+        elif node.get("sensitive") is True and "value" in node:
+            found["value"] = self._masked(node["value"], True)
+        return found
+
+    def _masked(self, value: Any, mask: Any) -> Any:
+        """Hide where Terraform's mask is true; it has the shape of the value."""
+        if mask is True:
+            return self._hide(value)
+        if isinstance(mask, dict) and isinstance(value, dict):
+            return {name: self._masked(each, mask.get(name)) for name, each in value.items()}
+        if isinstance(mask, list) and isinstance(value, list):
+            return [self._masked(each, mask[n] if n < len(mask) else None) for n, each in enumerate(value)]
+        return value
+
+    def _hide(self, value: Any, *, setting: bool = False) -> Any:
+        """Replace every scalar below; what is no text is told by its form only."""
+        if isinstance(value, dict):
+            return {
+                name: each if name == "references" else self._hide(each, setting=setting)
+                for name, each in value.items()
+            }
+        if isinstance(value, list):
+            return [self._hide(each, setting=setting) for each in value]
+        if value is None or isinstance(value, bool) or value == "":
+            return value
+        text = value if isinstance(value, str) else json.dumps(value)
+        if re.fullmatch(r"\(hidden( \d+)?\)", text):
+            return text
+        (self._settings if setting else self._secrets).add(text)
+        return f"(hidden {self._numbers.setdefault(text, len(self._numbers) + 1)})"
+
+    def _named(self, value: Any, *, in_environment: bool = False, conditions: bool = False) -> Any:
+        """Hide environments, scripts and what its name calls a secret, also in JSON that is text."""
+        if isinstance(value, list):
+            return [self._named(each, in_environment=in_environment, conditions=conditions) for each in value]
+        if isinstance(value, str):
+            return (
+                self._hide(value, setting=True)
+                if in_environment
+                else self._text(value, conditions=conditions)
+            )
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: self._entry(str(name), each, in_environment, conditions) for name, each in value.items()
+        }
+
+    def _entry(self, name: str, value: Any, in_environment: bool, conditions: bool) -> Any:
+        lower = name.lower()
+        if lower == "references":  # of a configuration: names of variables
+            return value
+        conditions = conditions or lower == "condition"
+        if lower in SCRIPTS or (not conditions and _is_value(value) and redact.says_secret(name)):
+            return self._hide(value)
+        if lower in PUBLIC and isinstance(value, str):
+            self._public.add(value)
+        if lower in {"tags", "tags_all"} and isinstance(value, dict):
+            return {
+                tag: self._hide(each) if redact.says_secret(tag, setting=True) else self._named(each)
+                for tag, each in value.items()
+            }
+        inside = in_environment or lower in ENVIRONMENTS
+        return self._named(value, in_environment=inside, conditions=conditions)
+
+    def _text(self, text: str, *, conditions: bool) -> str:
+        """Look into JSON; other text loses what looks like a secret."""
+        if text[:1] in "{[" and len(text) > 2:
+            try:
+                parsed = json.loads(text)
+            except ValueError:
+                return self._scrub(text)
+            return json.dumps(self._named(parsed, conditions=conditions))
+        return self._scrub(text)
+
+
+def _is_value(value: Any) -> bool:
+    """Tell what a secret can be: text, or a list of it; a block's contents are looked at one by one."""
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    )

@@ -1,0 +1,130 @@
+"""Takes secrets out of what is shown or kept: out of a plan, and out of text that others wrote."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+HIDDEN = "(hidden)"
+LEAST = 8  # letters of a value that is taken out of any text: shorter ones are words, too
+
+_SAYS_SECRET = re.compile(
+    r"(?i)secret|passw(or)?d|passphrase|passcode|credential|token"
+    r"|(api|access|private|signing|encryption|ssh|auth|account|license|customer)[_.-]?key"
+    r"|(^|[_.-])(pwd|pass|pat|auth|authorization)$"
+)
+# Attributes and settings whose names only sound like it.
+_SAYS_NOTHING = re.compile(
+    r"(?i)^(http_tokens|(next|max)_?tokens?|.*token_?(count|limit)|.*(secret|credential|token|key)s?_?(arn|id|name|prefix|"
+    r"policy|rotation|enabled|provider|type|usage|version|ttl|url|endpoint|age|hours|days|seconds)s?)$"
+)
+_KEY_AT_THE_END = re.compile(
+    r"(?i)(^|[_.-])key$|[a-z]Key$"
+)  # as a name of a setting or tag, not of an attribute
+
+_FORMATS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), HIDDEN),
+    (re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b"), HIDDEN),
+    (re.compile(r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*"), HIDDEN),
+    (re.compile(r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,})"), HIDDEN),
+    (re.compile(r"\bxox[abeprs]-[\w-]{8,}|\bxapp-[\w-]{8,}"), HIDDEN),
+    (re.compile(r"\b(?:sk|rk)_(?:live|test)_\w{16,}|\bsk-[\w-]{20,}|\bAIza[\w-]{35}|\bhf_\w{20,}"), HIDDEN),
+    (re.compile(r"\bnpm_\w{30,}|\bpypi-[\w-]{30,}|\bhvs\.[\w-]{20,}"), HIDDEN),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w+/=.~-]{8,}"), rf"\1 {HIDDEN}"),
+    (re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"']+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\b(Signature=)[0-9a-f]{32,}"), rf"\1{HIDDEN}"),
+    (re.compile(r"(://[^\s/@:\"'<>]*:)[^\s/@\"'<>]+@"), rf"\1{HIDDEN}@"),
+)
+# name=value, "name": "value", name = "value"; after a colon alone only what has a digit: "ExpiredToken: The token …".
+_ASSIGNED = re.compile(
+    r"""(?P<name>[\w.-]*[A-Za-z][\w.-]*)(?P<mid>\\?["']?\s*(?:=>?|:)\s*)"""
+    r"""(?P<value>\\?"(?:[^"\\\n]|\\(?!").)*\\?"|'[^'\n]*'|[^\s"',;{}\[\]()]+)"""
+)
+
+_remembered: set[str] = set()
+
+
+@functools.lru_cache(maxsize=4096)
+def says_secret(name: str, *, setting: bool = False) -> bool:
+    """Tell whether a name promises a secret; a `setting` is a tag's or a variable's, which "…_key" is enough for."""
+    if _SAYS_NOTHING.search(name):
+        return False
+    if setting and _KEY_AT_THE_END.search(name) and "kms" not in name.lower():
+        return True
+    return bool(_SAYS_SECRET.search(name))
+
+
+def remember(values: Iterable[str]) -> None:
+    """Take these out of any text from now on, as long as this process lives."""
+    _remembered.update(value for value in values if len(value) >= LEAST)
+
+
+def scrub(text: str) -> str:
+    """Return text that others wrote without what is secret in it, by its format, its name, or since it is known."""
+    return scrubber()(text)
+
+
+def scrubber() -> Callable[[str], str]:
+    """Return `scrub` for many texts: what is known is asked for once."""
+    known = frozenset({*_remembered, *_of_environment()})
+    return lambda text: _scrub(text, known)
+
+
+@functools.lru_cache(maxsize=8192)
+def _scrub(text: str, known: frozenset[str]) -> str:
+    for value in sorted(known, key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
+    for pattern, instead in _FORMATS:
+        text = pattern.sub(instead, text)
+    return _ASSIGNED.sub(_hide_assigned, text) if "=" in text or ":" in text else text
+
+
+def scrubbed(value: Any) -> Any:
+    """Return plain data with all its text scrubbed."""
+    return each_text(value, scrubber())
+
+
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Return plain data with this done to all text in it."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {each_text(key, change): each_text(each, change) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(each_text(each, change) for each in value)
+    return value
+
+
+def secrets_of(values: Any, name: str = "") -> Iterator[str]:
+    """Yield what is secret in the values of a tfvars file: by name, and all values of environments."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            inside = name if name == "environment" else str(key)
+            yield from secrets_of(value, inside)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from secrets_of(value, name)
+    elif isinstance(values, str) and (name == "environment" or says_secret(name, setting=True)):
+        yield values
+
+
+def _hide_assigned(found: re.Match[str]) -> str:
+    name, mid, value = found["name"], found["mid"], found["value"]
+    bare = value.strip("\\\"'")
+    if not says_secret(name) or not bare or bare.startswith(HIDDEN) or bare in {"true", "false", "null"}:
+        return found[0]
+    quoted = value != bare
+    if not quoted and ":" in mid and not (len(bare) >= 6 and re.search(r"[^A-Za-z.]", bare)):
+        return found[0]
+    mark = value[: len(value) - len(value.lstrip("\\\"'"))]
+    return f"{name}{mid}{mark}{HIDDEN}{mark}"
+
+
+def _of_environment() -> Iterator[str]:
+    """Yield the secrets of this process's own environment, such as the session token of the credentials."""
+    for name, value in os.environ.items():
+        if len(value) >= 16 and says_secret(name, setting=True) and not value.startswith("/"):
+            yield value
