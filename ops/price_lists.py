@@ -1,7 +1,7 @@
 """Picks out of AWS's public price lists what the price table holds.
 
 The lists are CSV files, one a service and region, read line by line: EC2's has hundreds of megabytes. A line's usage
-type, such as USE1-Host:ml.m5.large, tells what it is the price of: the region's short name, what for, the instance type.
+type, such as USE1-Host:ml.m5.large, tells what it is the price of: the region's short name, what for, the instance.
 """
 
 from __future__ import annotations
