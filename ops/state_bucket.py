@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 
 from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
+from ops import files
 from ops.declared import value_of
 from ops.paths import TERRAFORM
 from ops.stage import Stage
 from ops.terraform import Terraform
 
 KEY = "kennel/terraform.tfstate"
+RECORD_KEY = "kennel/bootstrap.tfstate"
 
 
 def backend(stage: Stage) -> dict[str, str]:
@@ -44,14 +46,60 @@ def ensure(stage: Stage) -> bool:
     """
     if exists(stage):
         return False
-    local_state: Mapping[str, str] = {"path": str(stage.directory / "bootstrap.tfstate")}
-    bootstrap = Terraform(stage, directory=TERRAFORM / "bootstrap", backend=local_state)
-    bootstrap.init()
-    variables = {
-        "prefix": str(value_of("prefix", stage.variables_file)), "stage": stage.name, "region": stage.region,
-    }  # fmt: skip
-    bootstrap.apply_directly([f"-var={key}={value}" for key, value in variables.items()], lambda _: None)
+    # These alone: roles of a pipeline that bootstrap has made, too, are for ci.setup to change.
+    targets = ["-target=aws_s3_bucket.state", "-target=module.state_bucket"]
+    bootstrap(stage).apply_directly([*variables(stage), *targets], lambda _: None)
+    keep_record(stage)
     return True
+
+
+def bootstrap(stage: Stage) -> Terraform:
+    """Return terraform/bootstrap, made ready, with its record of what it has made in the stage."""
+    record = _record(stage)
+    if not record.is_file():
+        _fetch_record(stage, record)
+    made = Terraform(stage, directory=TERRAFORM / "bootstrap", backend={"path": str(record)})
+    made.init()
+    return made
+
+
+def variables(stage: Stage) -> list[str]:
+    """Return bootstrap's arguments, those that the stage's own file gives."""
+    named = {"prefix": value_of("prefix", stage.variables_file), "stage": stage.name, "region": stage.region}
+    return [f"-var={name}={value}" for name, value in named.items()]
+
+
+def keep_record(stage: Stage) -> None:
+    """Keep bootstrap's state beside that of the stage: it was a file of this machine while there was no bucket."""
+    stage.client("s3").upload_file(str(_record(stage)), name(stage), RECORD_KEY)
+
+
+def made_more(stage: Stage) -> bool:
+    """Whether bootstrap has made more than the bucket: the roles of a pipeline."""
+    record = _record(stage)
+    if not record.is_file():
+        _fetch_record(stage, record)
+    state = files.read_json(record) or {}
+    return any(resource["type"] == "aws_iam_role" for resource in state.get("resources", []))
+
+
+def _record(stage: Stage) -> Path:
+    return stage.directory / "bootstrap.tfstate"
+
+
+def _fetch_record(stage: Stage, record: Path) -> None:
+    record.parent.mkdir(parents=True, exist_ok=True)
+    fresh = record.with_suffix(".fetched")
+    try:
+        stage.client("s3").download_file(name(stage), RECORD_KEY, str(fresh))
+    except ClientError as error:
+        fresh.unlink(missing_ok=True)
+        if (
+            error.response["ResponseMetadata"]["HTTPStatusCode"] != 404
+        ):  # no bucket yet, or one of an earlier version
+            raise
+    else:
+        fresh.replace(record)
 
 
 def exists(stage: Stage) -> bool:

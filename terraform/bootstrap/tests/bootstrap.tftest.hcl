@@ -87,3 +87,12 @@ run "a_prefix_that_passes_for_another_stage_is_refused" {
 
   expect_failures = [var.prefix]
 }
+
+run "without_a_pipeline_there_are_no_roles" {
+  command = plan
+
+  assert {
+    condition     = length(aws_iam_role.plan) == 0 && length(aws_iam_role.apply) == 0 && length(aws_iam_openid_connect_provider.forge) == 0
+    error_message = "Something is made for a pipeline that there is not."
+  }
+}

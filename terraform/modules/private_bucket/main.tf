@@ -92,6 +92,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       expiration {
         days = rule.value.days
       }
+
+      dynamic "noncurrent_version_expiration" {
+        for_each = rule.value.noncurrent_days[*]
+        content {
+          noncurrent_days = noncurrent_version_expiration.value
+        }
+      }
     }
   }
 

@@ -41,10 +41,11 @@ variable "noncurrent_days" {
 }
 
 variable "expirations" {
-  description = "What expires: rule name to key prefix and days."
+  description = "What expires: rule name to key prefix and days, and days until what has expired is gone for good; null: as noncurrent_days says."
   type = map(object({
-    prefix = string
-    days   = number
+    prefix          = string
+    days            = number
+    noncurrent_days = optional(number)
   }))
   default  = {}
   nullable = false
@@ -55,7 +56,7 @@ variable "expirations" {
   }
 
   validation {
-    condition     = alltrue([for rule in var.expirations : rule.days >= 1 && floor(rule.days) == rule.days])
-    error_message = "expirations' days must be whole numbers of at least 1; got ${jsonencode(var.expirations)}."
+    condition     = alltrue([for days in flatten([for rule in var.expirations : [rule.days, coalesce(rule.noncurrent_days, 1)]]) : days >= 1 && floor(days) == days])
+    error_message = "expirations' days and noncurrent_days must be whole numbers of at least 1; got ${jsonencode(var.expirations)}."
   }
 }

@@ -1,0 +1,1 @@
+"""What a pipeline does with a pull request: plan it, show the plan, and apply that plan once it is merged."""

@@ -1,0 +1,134 @@
+# Who may plan and apply the stage from a pipeline: a run proves by a token of its forge which repository, branch or
+# environment it is of, and gets an hour as one of two roles. No key is stored anywhere.
+
+locals {
+  account = data.aws_caller_identity.current.account_id
+  name    = "${var.prefix}-${var.stage}" # what every name of the stage begins with, as the root module's local.prefix
+  ci      = var.ci == null ? toset([]) : toset(["ci"])
+
+  # Both forges as one: who issues tokens, what for, and what their subjects begin with and name.
+  forge = var.ci == null ? null : (
+    var.ci.github != null ? {
+      issuer   = "token.actions.githubusercontent.com"
+      audience = "sts.amazonaws.com"
+      # A pull request's own run, and the run that looks before an apply.
+      plan = ["repo:${var.ci.github.repository}:pull_request", "repo:${var.ci.github.repository}:ref:refs/heads/${var.ci.branch}"]
+      # Environments alone: their rules (branch, reviewers) have been kept before the token is given.
+      apply = ["repo:${var.ci.github.repository}:environment:${var.stage}", "repo:${var.ci.github.repository}:environment:${var.stage}-approval"]
+      } : {
+      issuer   = trimprefix(var.ci.gitlab.issuer, "https://")
+      audience = "sts.amazonaws.com"
+      plan     = ["project_path:${var.ci.gitlab.project}:ref_type:branch:ref:*"]
+      apply    = ["project_path:${var.ci.gitlab.project}:ref_type:branch:ref:${var.ci.branch}"]
+    }
+  )
+  provider_arn = var.ci == null ? null : coalesce(var.ci.provider_arn, one(values(aws_iam_openid_connect_provider.forge)[*].arn))
+}
+
+resource "aws_iam_openid_connect_provider" "forge" {
+  for_each = try(var.ci.provider_arn, null) == null ? local.ci : toset([])
+
+  url            = "https://${local.forge.issuer}"
+  client_id_list = [local.forge.audience]
+}
+
+data "aws_iam_policy_document" "trust" {
+  for_each = var.ci == null ? {} : { plan = local.forge.plan, apply = local.forge.apply }
+
+  statement {
+    sid     = "LetThePipelineIn"
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+
+    principals {
+      type        = "Federated"
+      identifiers = [local.provider_arn]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "${local.forge.issuer}:aud"
+      values   = [local.forge.audience]
+    }
+
+    condition {
+      # Whole subjects, but for GitLab's branches: a merge request's run has its branch's name in it.
+      test     = each.key == "plan" && var.ci.gitlab != null ? "StringLike" : "StringEquals"
+      variable = "${local.forge.issuer}:sub"
+      values   = each.value
+    }
+  }
+}
+
+resource "aws_iam_role" "plan" {
+  for_each = local.ci
+
+  # Not below the stage's own names, which the role that applies may change.
+  name                 = "${var.prefix}-ci-${var.stage}-plan"
+  description          = "What a pipeline plans ${local.name} as: it reads."
+  assume_role_policy   = data.aws_iam_policy_document.trust["plan"].json
+  permissions_boundary = var.ci.permissions_boundary_arn
+}
+
+resource "aws_iam_role" "apply" {
+  for_each = local.ci
+
+  name                 = "${var.prefix}-ci-${var.stage}-apply"
+  description          = "What a pipeline applies ${local.name} as."
+  assume_role_policy   = data.aws_iam_policy_document.trust["apply"].json
+  permissions_boundary = var.ci.permissions_boundary_arn
+}
+
+# Of their own, since the two together are longer than a role's inline policies may be.
+resource "aws_iam_policy" "read" {
+  for_each = local.ci
+
+  name        = "${var.prefix}-ci-${var.stage}-read"
+  description = "What a plan of ${local.name} reads."
+  policy      = data.aws_iam_policy_document.read.json
+}
+
+resource "aws_iam_policy" "state" {
+  for_each = local.ci
+
+  name        = "${var.prefix}-ci-${var.stage}-state"
+  description = "State, lock and kept plans of ${local.name}, for a plan."
+  policy      = data.aws_iam_policy_document.state.json
+}
+
+resource "aws_iam_policy" "write" {
+  for_each = local.ci
+
+  name        = "${var.prefix}-ci-${var.stage}-write"
+  description = "What an apply and a destroy of ${local.name} change."
+  policy      = data.aws_iam_policy_document.write.json
+}
+
+resource "aws_iam_policy" "write_network" {
+  for_each = local.ci
+
+  name        = "${var.prefix}-ci-${var.stage}-network"
+  description = "What an apply and a destroy of ${local.name} change of the network."
+  policy      = data.aws_iam_policy_document.write_network.json
+}
+
+resource "aws_iam_role_policy_attachment" "plan" {
+  for_each = var.ci == null ? {} : {
+    read  = aws_iam_policy.read["ci"].arn
+    state = aws_iam_policy.state["ci"].arn
+  }
+
+  role       = aws_iam_role.plan["ci"].name
+  policy_arn = each.value
+}
+
+resource "aws_iam_role_policy_attachment" "apply" {
+  for_each = var.ci == null ? {} : {
+    read    = aws_iam_policy.read["ci"].arn
+    state   = aws_iam_policy.state["ci"].arn
+    write   = aws_iam_policy.write["ci"].arn
+    network = aws_iam_policy.write_network["ci"].arn
+  }
+
+  role       = aws_iam_role.apply["ci"].name
+  policy_arn = each.value
+}

@@ -1,0 +1,317 @@
+# What an apply and a destroy change, besides what a plan reads. Names begin with the stage's; where IAM knows no name,
+# the tag kennel:stage tells what is ours.
+
+locals {
+  tagged = { variable = "aws:ResourceTag/kennel:stage", value = local.name }
+  own_buckets = [
+    "arn:${data.aws_partition.current.partition}:s3:::${local.name}-artifacts-*",
+    "arn:${data.aws_partition.current.partition}:s3:::${local.name}-data-*",
+  ]
+}
+
+data "aws_iam_policy_document" "write" {
+  statement {
+    sid       = "WriteTheState"
+    actions   = ["s3:PutObject"]
+    resources = ["${aws_s3_bucket.state.arn}/kennel/terraform.tfstate"]
+  }
+
+  statement {
+    # The bucket of the state is none of them: it outlives what it describes.
+    sid = "ChangeBuckets"
+    actions = [
+      "s3:CreateBucket",
+      "s3:DeleteBucket",
+      "s3:DeleteBucketPolicy",
+      "s3:ListBucketVersions",
+      "s3:PutBucketOwnershipControls",
+      "s3:PutBucketPolicy",
+      "s3:PutBucketPublicAccessBlock",
+      "s3:PutBucketTagging",
+      "s3:PutBucketVersioning",
+      "s3:PutEncryptionConfiguration",
+      "s3:PutLifecycleConfiguration",
+    ]
+    resources = local.own_buckets
+  }
+
+  statement {
+    sid = "ChangeObjects"
+    actions = [
+      "s3:AbortMultipartUpload",
+      "s3:DeleteObject",
+      "s3:DeleteObjectVersion",
+      "s3:GetObject",
+      "s3:PutObject",
+      "s3:PutObjectTagging",
+    ]
+    resources = ["${local.own_buckets[0]}/*"]
+  }
+
+  statement {
+    # A role that an apply makes may do no more than the boundary allows, where one is given.
+    sid = "MakeRoles"
+    actions = [
+      "iam:CreateRole",
+      "iam:PutRolePolicy",
+    ]
+    resources = [local.roles]
+
+    dynamic "condition" {
+      for_each = try(var.ci.permissions_boundary_arn, null)[*]
+      content {
+        test     = "StringEquals"
+        variable = "iam:PermissionsBoundary"
+        values   = [condition.value]
+      }
+    }
+  }
+
+  statement {
+    sid = "ChangeRoles"
+    actions = [
+      "iam:DeleteRole",
+      "iam:DeleteRolePolicy",
+      "iam:ListInstanceProfilesForRole",
+      "iam:TagRole",
+      "iam:UntagRole",
+      "iam:UpdateAssumeRolePolicy",
+      "iam:UpdateRole",
+      "iam:UpdateRoleDescription",
+    ]
+    resources = [local.roles]
+  }
+
+  statement {
+    sid = "ChangeTheInstanceProfile"
+    actions = [
+      "iam:AddRoleToInstanceProfile",
+      "iam:CreateInstanceProfile",
+      "iam:DeleteInstanceProfile",
+      "iam:RemoveRoleFromInstanceProfile",
+      "iam:TagInstanceProfile",
+    ]
+    resources = [replace(local.roles, ":role/", ":instance-profile/")]
+  }
+
+  statement {
+    sid       = "PassOurRoles"
+    actions   = ["iam:PassRole"]
+    resources = [local.roles]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = [for service in ["ec2", "lambda", "sagemaker", "vpc-flow-logs"] : "${service}.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "LetScalingMakeItsRole"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["arn:${data.aws_partition.current.partition}:iam::${local.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/*"]
+  }
+
+  statement {
+    sid = "ChangeTheFunction"
+    actions = [
+      "lambda:AddPermission",
+      "lambda:CreateAlias",
+      "lambda:CreateFunction",
+      "lambda:CreateFunctionUrlConfig",
+      "lambda:DeleteAlias",
+      "lambda:DeleteFunction",
+      "lambda:DeleteFunctionConcurrency",
+      "lambda:DeleteFunctionEventInvokeConfig",
+      "lambda:DeleteFunctionUrlConfig",
+      "lambda:DeleteProvisionedConcurrencyConfig",
+      "lambda:InvokeFunction", # asked about the golden photo after an apply
+      "lambda:PublishVersion",
+      "lambda:PutFunctionConcurrency",
+      "lambda:PutFunctionEventInvokeConfig",
+      "lambda:PutProvisionedConcurrencyConfig",
+      "lambda:RemovePermission",
+      "lambda:TagResource",
+      "lambda:UntagResource",
+      "lambda:UpdateAlias",
+      "lambda:UpdateFunctionCode",
+      "lambda:UpdateFunctionConfiguration",
+      "lambda:UpdateFunctionEventInvokeConfig",
+      "lambda:UpdateFunctionUrlConfig",
+    ]
+    resources = ["${local.arn.lambda}:function:${local.name}-*"]
+  }
+
+  statement {
+    sid = "ChangeTheEndpoint"
+    actions = [
+      "sagemaker:AddTags",
+      "sagemaker:CreateEndpoint",
+      "sagemaker:CreateEndpointConfig",
+      "sagemaker:CreateInferenceComponent",
+      "sagemaker:CreateModel",
+      "sagemaker:DeleteEndpoint",
+      "sagemaker:DeleteEndpointConfig",
+      "sagemaker:DeleteInferenceComponent",
+      "sagemaker:DeleteModel",
+      "sagemaker:DeleteTags",
+      "sagemaker:UpdateEndpoint",
+      "sagemaker:UpdateInferenceComponent",
+      "sagemaker:UpdateInferenceComponentRuntimeConfig",
+    ]
+    resources = local.sagemaker
+  }
+
+  statement {
+    sid = "ChangeTheNotebook"
+    actions = [
+      "sagemaker:CreateNotebookInstance",
+      "sagemaker:CreateNotebookInstanceLifecycleConfig",
+      "sagemaker:DeleteNotebookInstance",
+      "sagemaker:DeleteNotebookInstanceLifecycleConfig",
+      "sagemaker:StartNotebookInstance",
+      "sagemaker:StopNotebookInstance",
+      "sagemaker:UpdateNotebookInstance",
+      "sagemaker:UpdateNotebookInstanceLifecycleConfig",
+    ]
+    resources = local.sagemaker
+  }
+
+  statement {
+    sid       = "ChangeTheStackOfAnEndpointThatScalesToZero"
+    actions   = ["cloudformation:CreateStack", "cloudformation:DeleteStack", "cloudformation:TagResource", "cloudformation:UpdateStack"]
+    resources = ["${local.arn.cloudformation}:stack/${local.name}-*"]
+  }
+
+  statement {
+    sid = "ChangeScaling"
+    actions = [
+      "application-autoscaling:DeleteScalingPolicy",
+      "application-autoscaling:DeleteScheduledAction",
+      "application-autoscaling:DeregisterScalableTarget",
+      "application-autoscaling:PutScalingPolicy",
+      "application-autoscaling:PutScheduledAction",
+      "application-autoscaling:RegisterScalableTarget",
+      "application-autoscaling:TagResource",
+      "application-autoscaling:UntagResource",
+    ]
+    resources = ["${local.arn["application-autoscaling"]}:scalable-target/*"]
+  }
+
+  statement {
+    sid       = "ChangeAlarms"
+    actions   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+    resources = ["${local.arn.cloudwatch}:alarm:${local.name}-*", "${local.arn.cloudwatch}:alarm:TargetTracking-endpoint/${local.name}*"]
+  }
+
+  statement {
+    sid       = "ChangeTheDashboard"
+    actions   = ["cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard"]
+    resources = ["arn:${data.aws_partition.current.partition}:cloudwatch::${local.account}:dashboard/${local.name}"]
+  }
+
+  statement {
+    sid = "ChangeLogGroups"
+    actions = [
+      "logs:CreateLogGroup",
+      "logs:DeleteLogGroup",
+      "logs:DeleteRetentionPolicy",
+      "logs:DescribeLogStreams",
+      "logs:PutRetentionPolicy",
+      "logs:TagResource",
+      "logs:UntagResource",
+    ]
+    resources = [for end in ["", ":*", "-*"] : "${local.arn.logs}:log-group:/aws/*/${local.name}${end}"]
+  }
+
+  statement {
+    sid = "ChangeRepositories"
+    actions = [
+      "ecr:CreateRepository",
+      "ecr:DeleteLifecyclePolicy",
+      "ecr:DeleteRepository",
+      "ecr:PutImageScanningConfiguration",
+      "ecr:PutImageTagMutability",
+      "ecr:PutLifecyclePolicy",
+      "ecr:TagResource",
+      "ecr:UntagResource",
+    ]
+    resources = ["${local.arn.ecr}:repository/${local.name}-*"]
+  }
+
+  statement {
+    sid = "ChangeTopics"
+    actions = [
+      "sns:CreateTopic",
+      "sns:DeleteTopic",
+      "sns:SetTopicAttributes",
+      "sns:Subscribe",
+      "sns:TagResource",
+      "sns:Unsubscribe",
+      "sns:UntagResource",
+    ]
+    resources = ["${local.arn.sns}:${local.name}-*"]
+  }
+}
+
+data "aws_iam_policy_document" "write_network" {
+  statement {
+    sid = "MakeTheNetwork"
+    actions = [
+      "ec2:AllocateAddress",
+      "ec2:CreateFlowLogs",
+      "ec2:CreateInternetGateway",
+      "ec2:CreateNatGateway",
+      "ec2:CreateRouteTable",
+      "ec2:CreateSecurityGroup",
+      "ec2:CreateSubnet",
+      "ec2:CreateVpc",
+      "ec2:CreateVpcEndpoint",
+      "ec2:RunInstances",
+    ]
+    # Also what they stand in, such as a subnet's network: what is made has to carry the tag.
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "TagWhatIsMade"
+    actions   = ["ec2:CreateTags", "ec2:DeleteTags"]
+    resources = ["${local.arn.ec2}:*/*"]
+  }
+
+  statement {
+    sid = "ChangeTheNetwork"
+    actions = [
+      "ec2:AssociateRouteTable",
+      "ec2:AttachInternetGateway",
+      "ec2:AuthorizeSecurityGroupEgress",
+      "ec2:AuthorizeSecurityGroupIngress",
+      "ec2:CreateRoute",
+      "ec2:DeleteFlowLogs",
+      "ec2:DeleteInternetGateway",
+      "ec2:DeleteNatGateway",
+      "ec2:DeleteNetworkInterface",
+      "ec2:DeleteRoute",
+      "ec2:DeleteRouteTable",
+      "ec2:DeleteSecurityGroup",
+      "ec2:DeleteSubnet",
+      "ec2:DeleteVpc",
+      "ec2:DeleteVpcEndpoints",
+      "ec2:DetachInternetGateway",
+      "ec2:DisassociateAddress",
+      "ec2:DisassociateRouteTable",
+      "ec2:ModifyInstanceAttribute",
+      "ec2:ModifySecurityGroupRules",
+      "ec2:ModifySubnetAttribute",
+      "ec2:ModifyVpcAttribute",
+      "ec2:ModifyVpcEndpoint",
+      "ec2:ReleaseAddress",
+      "ec2:RevokeSecurityGroupEgress",
+      "ec2:RevokeSecurityGroupIngress",
+      "ec2:StartInstances",
+      "ec2:StopInstances",
+      "ec2:TerminateInstances",
+    ]
+    resources = ["*"]
+  }
+}
