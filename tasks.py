@@ -746,6 +746,91 @@ def cloud_env(context: Context) -> None:
         print(f"export {name}={value}")
 
 
+@kennel_task(
+    name="setup", help=STAGE | YES | {"remove": "take the roles away again; the state's bucket stays"}
+)
+def ci_setup(context: Context, stage: str | None = None, yes: bool = False, remove: bool = False) -> None:
+    """Make the roles that a pipeline plans and applies a stage as."""
+    from ops.ci import setup
+
+    chosen = Stage.of(stage)
+
+    def show(changes: list[str]) -> None:
+        print("\n".join(changes))
+        if not yes:
+            confirm(f"Do this for the pipeline of the stage {chosen.name}?")
+
+    outputs = setup.setup(chosen, say, show, remove=remove)
+    if remove:
+        print(f"No pipeline may plan or apply the stage {chosen.name} any more.")
+        return
+    for role in ("plan", "apply"):
+        print(f"{f'KENNEL_{chosen.name}_{role}_ROLE'.upper():24} {outputs[f'{role}_role_arn']}")
+    say("Give these to the pipeline as variables: docs/ci.md shows where.")
+
+
+@kennel_task(name="model", help=STAGE)
+def ci_model(context: Context, stage: str | None = None) -> None:
+    """Upload the archive of the stage's model, so that a pull request can deploy it."""
+    from ops.ci import setup
+
+    chosen = Stage.of(stage)
+    model = setup.upload(chosen, say)
+    print(model)
+    say(f"Next: commit {shown(chosen.model_file)}, and open a pull request.")
+
+
+@kennel_task(name="plan", help=STAGE)
+def ci_plan(context: Context, stage: str | None = None) -> None:
+    """In a pull request's pipeline: plan, keep the plan for the merge, and leave its review as an artifact."""
+    from ops.ci import identity, pipeline
+    from ops.ci.run import Run
+
+    run, chosen = Run.read(), Stage.of(stage)
+    with pipeline.failures_shown(chosen, run):
+        manifest = pipeline.plan(identity.assume(chosen, run, "plan"), run, say)
+    print(f"plan {manifest.digest[:12]} of {manifest.commit[:12]}: exit code {manifest.exit_code}")
+
+
+@kennel_task(name="comment", help=STAGE)
+def ci_comment(context: Context, stage: str | None = None) -> None:
+    """In a pull request's pipeline: write the review as its one comment, or bring that up to date."""
+    from ops.ci import comment, forge, pipeline
+    from ops.ci.run import Run
+
+    run, chosen = Run.read(), Stage.of(stage)
+    if run.number is None:
+        raise KennelError("A comment is on a pull request.", "this run is of none", "./inv ci.verify")
+    print(comment.stick(forge.of(run), run.number, chosen.name, pipeline.comment_text(chosen, run)))
+
+
+@kennel_task(name="verify", help=STAGE)
+def ci_verify(context: Context, stage: str | None = None) -> None:
+    """After a merge: see that the reviewed plan still holds, and tell in which environment it is applied."""
+    from ops.ci import forge, identity, pipeline
+    from ops.ci.run import Run
+
+    run, chosen = Run.read(), Stage.of(stage)
+    verified = pipeline.verify(identity.assume(chosen, run, "verify"), run, forge.of(run), say)
+    environment = verified.environment(chosen) if verified else ""
+    run.tell("environment", environment)
+    print(f"To be applied in the environment {environment}." if verified else "Nothing changes.")
+
+
+@kennel_task(name="apply", help=STAGE | {"environment": "the forge's environment that the job runs in"})
+def ci_apply(context: Context, environment: str, stage: str | None = None) -> None:
+    """After a merge: apply the very plan that was reviewed, or refuse it when it is stale."""
+    from ops.ci import forge, identity, pipeline
+    from ops.ci.run import Run
+
+    run, chosen = Run.read(), Stage.of(stage)
+    report = pipeline.apply(identity.assume(chosen, run, "apply"), run, forge.of(run), environment, say)
+    if report is None:
+        print("Nothing changes.")
+    else:
+        print_report(report)
+
+
 def show_bulk(results: bulks.Results, *, as_json: bool) -> None:
     if as_json:
         for line in results.lines:
@@ -813,4 +898,5 @@ namespace = Collection(
     up, train, tune, jobs, evaluate, plan, apply, rollback, predict, load, console, image, simulate,
     status, destroy, doctor, test, check, docs
 )  # fmt: skip
+namespace.add_collection(Collection("ci", ci_setup, ci_model, ci_plan, ci_comment, ci_verify, ci_apply))
 namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))
