@@ -747,6 +747,19 @@ def cloud_env(context: Context) -> None:
 
 
 @kennel_task(
+    name="faults",
+    help={
+        "add": "a rule, or a list of rules, as JSON: docs/faults.md has the fields",
+        "list": "what is set, and what it has dealt out (the default)",
+        "clear": "forget all of it",
+    },
+)
+def cloud_faults(context: Context, add: str | None = None, list: bool = False, clear: bool = False) -> None:
+    """Let the embedded cloud fail at chosen calls: throttling, 5xx, timeouts, cut connections, and more."""
+    print_json(control.faults(CLOUD, add=add, clear=clear))
+
+
+@kennel_task(
     name="setup", help=STAGE | YES | {"remove": "take the roles away again; the state's bucket stays"}
 )
 def ci_setup(context: Context, stage: str | None = None, yes: bool = False, remove: bool = False) -> None:
@@ -899,4 +912,4 @@ namespace = Collection(
     status, destroy, doctor, test, check, docs
 )  # fmt: skip
 namespace.add_collection(Collection("ci", ci_setup, ci_model, ci_plan, ci_comment, ci_verify, ci_apply))
-namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env))
+namespace.add_collection(Collection("cloud", cloud_start, cloud_stop, cloud_status, cloud_env, cloud_faults))

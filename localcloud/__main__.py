@@ -1,4 +1,4 @@
-"""`python -m localcloud start|stop|status|interrupt`."""
+"""`python -m localcloud start|stop|status|interrupt|faults`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def main() -> None:
         "stop": "end it",
         "status": "say whether it runs",
         "interrupt": "reclaim the spot instances of a training job",
+        "faults": "tell its faults and what they have dealt out",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text)
@@ -39,6 +40,9 @@ def main() -> None:
         elif name == "interrupt":
             command.add_argument("job", metavar="JOB", help="name of the training job")
             command.add_argument("--wait", type=float, default=0.0, help="seconds until there are new ones")
+        elif name == "faults":
+            command.add_argument("--add", metavar="JSON", help="a rule, or a list of rules; docs/faults.md")
+            command.add_argument("--clear", action="store_true", help="forget all")
     options = parser.parse_args()
     try:
         if options.command == "start":
@@ -54,6 +58,9 @@ def main() -> None:
             control.stop(options.state_dir)
         elif options.command == "interrupt":
             control.interrupt(options.state_dir, options.job, options.wait)
+        elif options.command == "faults":
+            told = control.faults(options.state_dir, add=options.add, clear=options.clear)
+            print(json.dumps(told, indent=1))
         else:
             running = control.status(options.state_dir)
             if running is None:

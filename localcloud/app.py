@@ -13,6 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from localcloud import accepted, clock, gaps, heartbeat
 from localcloud.config import Config
+from localcloud.faults.middleware import with_faults
 from localcloud.functions import with_function_urls
 from localcloud.sagemaker.jobs.interruption import with_interruptions
 from localcloud.sagemaker.runtime import with_invocations
@@ -43,7 +44,9 @@ def create_app(config: Config) -> WSGIApplication:
         start_response(status, headers)
         return body
 
-    return refuse_strangers(_guard(with_invocations(with_interruptions(with_function_urls(aws)))))
+    return refuse_strangers(
+        _guard(with_faults(with_invocations(with_interruptions(with_function_urls(aws)))))
+    )
 
 
 def _guard(app: WSGIApplication) -> WSGIApplication:

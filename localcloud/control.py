@@ -15,7 +15,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from localcloud.clock import MAX_SPEED
 from localcloud.errors import CloudError
@@ -26,6 +28,7 @@ _START_DEADLINE = 60.0  # s
 _STOP_DEADLINE = 15.0  # s until SIGKILL
 _LOG_TAIL = 20  # lines
 _SPEED = "LOCALCLOUD_SCALING_SPEED"
+_AS_ROOT = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/localcloud/aws4_request, SignedHeaders=host, Signature=0"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,41 @@ def interrupt(state_dir: Path, training_job: str, wait: float = 0.0) -> None:
     except urllib.error.HTTPError as error:
         with error:
             raise CloudError("The job's spot instances must be there.", error.read().decode()) from error
+
+
+def faults(
+    state_dir: Path, *, add: str | list[dict[str, Any]] | None = None, clear: bool = False
+) -> dict[str, Any]:
+    """The cloud's faults and what they have dealt out; `add`: rules, or their JSON, `clear` forgets all afterwards.
+
+    Raises:
+        CloudError: no cloud runs, or a rule is broken.
+    """
+    running = status(state_dir)
+    if running is None:
+        raise CloudError("The embedded cloud must run.", "not running", "Start it first.")
+    if add is not None:
+        _ask_for_faults(running, "POST", add if isinstance(add, str) else json.dumps(add))
+    return _ask_for_faults(running, "DELETE" if clear else "GET")
+
+
+def _ask_for_faults(running: CloudInfo, method: str, body: str | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(  # noqa: S310 - our own address
+        f"{running.endpoint_url}/_localcloud/faults",
+        data=None if body is None else body.encode(),
+        headers={"Authorization": _AS_ROOT},
+        method=method,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            told: dict[str, Any] = json.load(answer)
+            return told
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read().decode()
+        if error.code == HTTPStatus.BAD_REQUEST:
+            raise CloudError(**json.loads(text)) from error
+        raise CloudError("The embedded cloud takes faults from its root.", text) from error
 
 
 def _speed(text: str) -> float:

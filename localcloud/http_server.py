@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -16,6 +17,8 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer
 
 HOST = "127.0.0.1"
+# In the environment of a request: how much of its answer's body leaves before the connection breaks; 0: not a byte.
+HANG_UP = "localcloud.hang_up"
 _BACKLOG = 512
 
 
@@ -52,12 +55,17 @@ class KeepAliveHandler(MotoRequestHandler):
             answer[:] = status, headers
             return lambda _: None
 
-        chunks = self.server.app(self.make_environ(), start_response)
+        environ = self.make_environ()
+        chunks = self.server.app(environ, start_response)
         try:
             body = b"".join(chunks)
         finally:
             if hasattr(chunks, "close"):
                 chunks.close()
+        left = environ.get(HANG_UP, 1.0)
+        if left == 0:
+            self._hang_up()
+            return
         status, headers = answer
         code, _, phrase = status.partition(" ")
         self.send_response(int(code), phrase)
@@ -68,7 +76,15 @@ class KeepAliveHandler(MotoRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if not bodiless:
-            self.wfile.write(body)
+            self.wfile.write(body if left == 1 else body[: int(len(body) * left)])
+        if left < 1:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End the connection as a network does that breaks: with what has been written, and a reset."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing: a line for each request would fill the log in the hours that a cloud may live."""

@@ -1,11 +1,14 @@
-"""How many instances of a type there are for endpoints."""
+"""How many instances of a type there are for endpoints, and the lack of any that a fault brings about."""
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 from localcloud.errors import CloudError
 
@@ -15,6 +18,13 @@ INSUFFICIENT = (
     "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry "
     "using a different ML instance type or after some time."
 )
+INSUFFICIENT_FOR_JOB = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance "
+    "type."
+)
+P = ParamSpec("P")
+T = TypeVar("T")
+_withheld = contextvars.ContextVar("withheld", default=False)
 
 
 class Capacity:
@@ -40,3 +50,23 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Capacity:
     if not text.isdecimal():
         raise CloudError(f"{VARIABLE} must be a whole number, of instances of each type.", text)
     return Capacity(int(text))
+
+
+@contextmanager
+def withheld() -> Iterator[None]:
+    """There are no instances for what is begun in the block."""
+    token = _withheld.set(True)
+    try:
+        yield
+    finally:
+        _withheld.reset(token)
+
+
+def is_withheld() -> bool:
+    return _withheld.get()
+
+
+def carried_on(work: Callable[P, T]) -> Callable[P, T]:
+    """`work`, for another thread that goes on with what is begun in this one."""
+    context = contextvars.copy_context()
+    return lambda *arguments, **named: context.run(work, *arguments, **named)

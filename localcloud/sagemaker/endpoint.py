@@ -14,7 +14,7 @@ from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import FakeEndpoint
 
-from localcloud.sagemaker import rolling
+from localcloud.sagemaker import capacity, rolling
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import StartError
 from localcloud.sagemaker.rollout import Rollout, RolloutError
@@ -240,7 +240,8 @@ class Endpoint(FakeEndpoint):
                 # What serves goes on serving.
                 self._settle("InService" if self._current else "Failed", self._reason(error))
 
-        threading.Thread(target=run, name=f"endpoint {self.endpoint_name}", daemon=True).start()
+        work_on = capacity.carried_on(run)
+        threading.Thread(target=work_on, name=f"endpoint {self.endpoint_name}", daemon=True).start()
 
     # Answers
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
+from localcloud.sagemaker import capacity
 from localcloud.sagemaker.instance import INVOCATION_TIMEOUT, Host, Instance, InstanceSpec, StartError
 
 log = logging.getLogger(__name__)
@@ -73,8 +74,9 @@ class Fleet:
 
     def _launch_all(self, missing: list[tuple[Variant, Instance]]) -> None:
         with ThreadPoolExecutor(_PARALLEL_STARTS, thread_name_prefix="start") as pool:
+            launches = [pool.submit(capacity.carried_on(self._launch), *pair) for pair in missing]
             try:
-                for started in as_completed([pool.submit(self._launch, *pair) for pair in missing]):
+                for started in as_completed(launches):
                     started.result()
             except BaseException:
                 for _, instance in missing:  # one decides for all: no waiting for the others' deadline

@@ -16,6 +16,7 @@ from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.utils import arn_formatter
 
+from localcloud.sagemaker import capacity
 from localcloud.sagemaker.jobs import search
 from localcloud.sagemaker.jobs.errors import ResourceLimitExceeded
 from localcloud.sagemaker.jobs.training import TrainingJob
@@ -74,7 +75,8 @@ class TuningJob:
     # Operations
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name=f"tuning job {self.name}", daemon=True).start()
+        run = capacity.carried_on(self._run)
+        threading.Thread(target=run, name=f"tuning job {self.name}", daemon=True).start()
 
     def stop(self) -> None:
         with self._lock:
