@@ -20,7 +20,7 @@ from ops import files, leftovers, live
 from ops.fleet import component_models
 from ops.paths import shown
 from ops.stage import Stage
-from ops.sweep import Found, Sweeper
+from ops.sweep import MADE, Found, Sweeper
 from ops.terraform import Terraform
 
 
@@ -136,7 +136,7 @@ def count(state: dict[str, Any]) -> int:
 def unknown_to(state: dict[str, Any], sweeper: Sweeper) -> list[Found]:
     """Return what exists, does not occur in the state, and serves nobody."""
     text = json.dumps(state)
-    found = sweeper.find()
+    found = [entry for entry in sweeper.find() if entry.kind in MADE]
     served = in_service(sweeper, [entry.identifier for entry in found if entry.kind == "endpoint"])
     unknown = [
         entry for entry in found if f'"{entry.identifier}"' not in text and entry.identifier not in served

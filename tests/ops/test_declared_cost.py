@@ -49,7 +49,7 @@ def test_an_endpoint_costs_its_instances_at_most_those_of_its_limits_and_twice_a
 
 
 def test_an_update_that_rolls_needs_no_second_fleet() -> None:
-    rolling = {"deployment_config": [{"rolling_update_policy": [{}]}]}
+    rolling: dict[str, Any] = {"deployment_config": [{"rolling_update_policy": [{}]}]}
     assert priced(variant(), ("aws_sagemaker_endpoint", rolling)).costs[0].update == 0
 
 

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from ops.sweep import KINDS, TAG, Sweeper
+from ml.errors import KennelError
+from ops.paths import TERRAFORM
+from ops.sweep import KINDS, RESOURCES, TAG, Found, Sweeper
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def test_an_image_repository_of_the_stage_is_found_and_removed_with_its_images(e
     manifest = {"imageManifest": "{}", "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json"}
     ecr.put_image(repositoryName="kennel-dev-serving", imageTag="1", **manifest)
     stage: Any = SimpleNamespace(client=lambda _: ecr)
-    listing, removal = KINDS["image repository"]
+    listing, removal = KINDS["image repository"][:2]
     sweeper = Sweeper(stage, "kennel-dev")
     assert list(listing(sweeper)) == ["kennel-dev-serving"]
     removal(sweeper, "kennel-dev-serving")
@@ -43,8 +48,140 @@ def test_a_stack_of_the_stage_is_found_and_removed_and_no_other(ecr: Any) -> Non
     ):
         client.create_stack(StackName=name, TemplateBody=template, Tags=[{"Key": TAG, "Value": owner}])
     stage: Any = SimpleNamespace(client=lambda _: client, name="local")
-    listing, removal = KINDS["stack"]
+    listing, removal = KINDS["stack"][:2]
     sweeper = Sweeper(stage, "kennel-dev")
     assert list(listing(sweeper)) == ["kennel-dev-zero"]
     removal(sweeper, "kennel-dev-zero")
     assert list(listing(sweeper)) == []
+
+
+def test_every_resource_type_of_the_terraform_files_is_swept_or_needs_not_be() -> None:
+    files = (file for file in TERRAFORM.rglob("*.tf") if ".terraform" not in file.parts)
+    declared = set(
+        re.findall(r'^resource "(\w+)"', "".join(file.read_text() for file in files), re.MULTILINE)
+    )
+    assert declared - RESOURCES.keys() == set()
+    told = [text for text in RESOURCES.values() if text not in KINDS]
+    assert all(text.startswith(("goes with its ", "stays: ", "is in the state alone")) for text in told)
+    owners = {text.removeprefix("goes with its ") for text in told if text.startswith("goes")}
+    assert owners - KINDS.keys() == set()
+
+
+@pytest.fixture
+def sweeper(ecr: Any) -> Sweeper:
+    """Of the stage kennel-dev in an account that moto makes up."""
+    stage: Any = SimpleNamespace(
+        client=lambda service: boto3.client(service, region_name="eu-west-1"), name="local", account_id="1"
+    )
+    return Sweeper(stage, "kennel-dev")
+
+
+def test_what_has_somebody_elses_tag_stays_whatever_its_name_is(sweeper: Sweeper) -> None:
+    ours, theirs = ([{"Key": TAG, "Value": value}] for value in ("kennel-dev", "else"))
+    sns, logs, watch = (sweeper.client(service) for service in ("sns", "logs", "cloudwatch"))
+    for name, tags in (("kennel-dev-a", ours), ("kennel-dev-b", theirs), ("kennel-dev-c", [])):
+        sns.create_topic(Name=name, Tags=tags)
+        logs.create_log_group(
+            logGroupName=f"/aws/lambda/{name}", tags={tag["Key"]: tag["Value"] for tag in tags}
+        )
+        watch.put_metric_alarm(
+            AlarmName=name, Tags=tags, MetricName="m", Namespace="n", Period=60, EvaluationPeriods=1,
+            Threshold=1, ComparisonOperator="GreaterThanThreshold", Statistic="Sum",
+        )  # fmt: skip
+    found = sweeper.survey(["topic", "log group", "alarm"]).found
+    assert [entry.identifier.rpartition("-")[2] for entry in found] == ["a", "c"] * 3
+
+
+def test_alarms_of_the_scaling_are_found_by_what_scales(sweeper: Sweeper) -> None:
+    for scaled in (
+        "endpoint/kennel-dev/variant/v",
+        "endpoint/kennel-device/variant/v",
+        "inference-component/kennel-dev-x",
+    ):
+        sweeper.client("cloudwatch").put_metric_alarm(
+            AlarmName=f"TargetTracking-{scaled}-AlarmHigh-1", MetricName="m", Namespace="n", Period=60,
+            EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", Statistic="Sum",
+        )  # fmt: skip
+    found = sweeper.survey(["alarm of the scaling"]).found
+    assert [entry.identifier.split("-Alarm")[0] for entry in found] == [
+        "TargetTracking-endpoint/kennel-dev/variant/v",
+        "TargetTracking-inference-component/kennel-dev-x",
+    ]
+
+
+def test_what_has_the_stages_tag_and_is_of_no_known_kind_is_left_to_a_person(sweeper: Sweeper) -> None:
+    ours = [{"TagKey": TAG, "TagValue": "kennel-dev"}]
+    key = sweeper.client("kms").create_key(Tags=ours)["KeyMetadata"]["Arn"]
+    sweeper.client("s3").create_bucket(  # a data bucket
+        Bucket="kennel-dev-data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    tags = {"TagSet": [{"Key": TAG, "Value": "kennel-dev"}]}
+    sweeper.client("s3").put_bucket_tagging(Bucket="kennel-dev-data", Tagging=tags)
+    found = sweeper.survey(["bucket", "tagged"]).found
+    assert found == [Found("tagged", key)]
+    (left,) = sweeper.remove(found)
+    assert "Terraform did not make it" in left.remedy
+
+
+def test_a_disk_and_an_interface_that_their_owners_left_are_removed(sweeper: Sweeper) -> None:
+    ec2 = sweeper.client("ec2")
+    tags = [{"Key": TAG, "Value": "kennel-dev"}]
+
+    def tagged(kind: str) -> list[Any]:
+        return [{"ResourceType": kind, "Tags": tags}]
+
+    ec2.create_volume(AvailabilityZone="eu-west-1a", Size=1, TagSpecifications=tagged("volume"))
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", TagSpecifications=tagged("subnet"))
+    group = ec2.create_security_group(
+        GroupName="g", Description="d", VpcId=vpc, TagSpecifications=tagged("security-group")
+    )["GroupId"]
+    ec2.create_network_interface(SubnetId=subnet["Subnet"]["SubnetId"], Groups=[group])  # a service's: no tag
+    found = sweeper.survey(["volume", "network interface", "security group", "subnet", "VPC"]).found
+    assert [entry.kind for entry in found] == [
+        "volume",
+        "network interface",
+        "security group",
+        "subnet",
+        "VPC",
+    ]
+    assert sweeper.remove(found) == []
+    assert sweeper.survey(["volume", "network interface", "VPC"]).found == []
+
+
+class Refusing:
+    """A cloud that lets nobody list functions, and delete no role."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def can_paginate(self, _: str) -> bool:
+        return False
+
+    def __getattr__(self, operation: str) -> Any:
+        def asked(**_: Any) -> Any:
+            if operation in self.answers:
+                return json.loads(json.dumps(self.answers[operation]))
+            raise ClientError(
+                {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, operation
+            )
+
+        return asked
+
+
+def test_what_nobody_may_list_is_told_and_proves_nothing() -> None:
+    stage: Any = SimpleNamespace(client=lambda _: Refusing(), name="dev")
+    sweeper = Sweeper(stage, "kennel-dev")
+    survey = sweeper.survey(["function", "tagged"])
+    assert survey.unseen["function"] == "AccessDeniedException: not authorized"
+    assert not survey.proves
+    assert sweeper.survey(["tagged"]).proves
+    with pytest.raises(KennelError, match=r"(?s)lists everything.*function: AccessDenied.*may list it"):
+        sweeper.find()
+
+
+def test_what_may_not_be_removed_is_left_with_the_reason() -> None:
+    stage: Any = SimpleNamespace(client=lambda _: Refusing(), name="dev")
+    (left,) = Sweeper(stage, "kennel-dev").remove([Found("model", "kennel-dev-1")])
+    assert left.resisted == "AccessDeniedException: not authorized"
+    assert "credentials that may" in left.remedy
