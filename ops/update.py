@@ -59,7 +59,7 @@ def of_plan(plan: dict[str, Any], fleet: Fleet | None) -> Update | None:
         lines += _traffic(rollout.get("input") or {}, count)
     policy = changes.get(("aws_appautoscaling_policy", "target_tracking"))
     if policy and policy.get("after"):
-        lines.append(_reaction(policy["after"]["target_tracking_scaling_policy_configuration"][0]))
+        lines.append(reaction(policy["after"]["target_tracking_scaling_policy_configuration"][0]))
     return Update(count, live, types, anew, tuple(lines))
 
 
@@ -112,7 +112,7 @@ def _traffic(rollout: dict[str, Any], count: int) -> list[str]:
     return [line, told]
 
 
-def _reaction(policy: dict[str, Any]) -> str:
+def reaction(policy: dict[str, Any]) -> str:
     """How long scaling out takes, as far as is known of AWS's alarms."""
     known = Assumptions()
     metric = policy["predefined_metric_specification"][0]["predefined_metric_type"]

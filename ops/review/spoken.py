@@ -1,0 +1,162 @@
+"""Policies' actions, resources, principals and conditions in the words of people who do not write policies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ops.review.grants import Condition
+
+VERBS = {
+    "s3:getobject": "read",
+    "s3:putobject": "write",
+    "s3:deleteobject": "delete",
+    "s3:listbucket": "list",
+    "kms:decrypt": "decrypt with",
+    "kms:generatedatakey": "encrypt with",
+    "sagemaker:invokeendpoint": "ask",
+    "iam:passrole": "hand over",
+    "sts:assumerole": "act as",
+    "lambda:invokefunction": "call",
+    "lambda:invokefunctionurl": "call",
+    "logs:putlogevents": "write to",
+    "sns:publish": "publish to",
+    "ecr:batchgetimage": "pull from",
+}
+KINDS = {  # of ARNs whose last part is a name
+    ("iam", "role"): "the role",
+    ("iam", "policy"): "the policy",
+    ("sagemaker", "endpoint"): "the endpoint",
+    ("sagemaker", "training-job"): "training jobs",
+    ("sagemaker", "inference-component"): "the inference component",
+    ("ecr", "repository"): "the repository",
+    ("ec2", "subnet"): "the subnet",
+    ("ec2", "security-group"): "the security group",
+    ("kms", "key"): "the key",
+    ("lambda", "function"): "the function",
+    ("logs", "log-group"): "the log group",
+}
+OPERATORS = {
+    "StringEquals": "is",
+    "StringLike": "is like",
+    "ArnLike": "is like",
+    "ArnEquals": "is",
+    "Bool": "is",
+    "NumericLessThan": "is below",
+    "IpAddress": "is in",
+    "NotIpAddress": "is not in",
+    "StringNotEquals": "is not",
+    "StringNotLike": "is not like",
+    "ArnNotLike": "is not like",
+}
+
+
+def deed(actions: Iterable[str], resources_: Iterable[str]) -> str:
+    """Return an action and what it is done to, such as `read (s3:GetObject) everything in the bucket x`."""
+    on = resources(resources_)
+    said = [action_(one) for one in actions]
+    verbs = [one for one in said if not one.startswith("do ")]
+    if len(said) == 1 and verbs:
+        return f"{said[0]} {on}"
+    return f"{listed(said)} on {on}".replace(
+        "do everything on any resource", "do everything with any resource"
+    )
+
+
+def action_(action: str) -> str:
+    """Return one action with a verb before it where there is one."""
+    if action.startswith("!"):
+        return f"do everything but {action[1:]}"
+    if action in {"*", "*:*"}:
+        return "do everything"
+    if action.endswith(":*"):
+        return f"do everything in {action[:-2]} ({action})"
+    verb = VERBS.get(action.lower())
+    return f"{verb} ({action})" if verb else f"do {action}"
+
+
+def resources(names: Iterable[str]) -> str:
+    """Return resources in words, those of a bucket and what is in it once."""
+    said: list[str] = []
+    for name in names:
+        words = resource(name)
+        if words not in said:
+            said.append(words)
+    whole = [words for words in said if f"everything in {words}" not in said]
+    return listed(whole[:3]) + (f" and {len(whole) - 3} more" if len(whole) > 3 else "")
+
+
+def resource(name: str) -> str:
+    """Return an ARN or pattern in words."""
+    if name == "*":
+        return "any resource"
+    if name.startswith("!"):
+        return f"anything but {name[1:]}"
+    bucket = re.fullmatch(r"arn:[a-z*-]+:s3:::([^/]+)(?:/(.*))?", name)
+    if bucket:
+        return _in_bucket(bucket[1], bucket[2])
+    parts = name.split(":", 5)
+    if len(parts) < 6:
+        return name
+    kind, _, rest = parts[5].replace(":", "/", 1).partition("/")
+    known = KINDS.get((parts[2], kind))
+    rest = rest.removesuffix(":*")
+    if known is None:
+        return name
+    if rest == "*":
+        return f"any {known.removeprefix('the ')}"
+    where = f" of the account {parts[4]}" if parts[2] == "ecr" else ""
+    return f"{known} {rest}{where}"
+
+
+def _in_bucket(bucket: str, key: str | None) -> str:
+    if bucket == "*":
+        return "everything in any bucket" if key else "any bucket"
+    if not key:
+        return f"the bucket {bucket}"
+    if key == "*":
+        return f"everything in the bucket {bucket}"
+    if key.endswith("/*") and "*" not in key[:-1]:
+        return f"everything below {key[:-1]} in the bucket {bucket}"
+    return f"{key} in the bucket {bucket}"
+
+
+def principal(name: str) -> str:
+    """Return a principal in words."""
+    kind, _, who = name.partition(":")
+    if not name:
+        return "it"
+    if name.startswith("!"):
+        return f"everybody but {name[1:]}"
+    if who == "*":
+        return "anybody"
+    if who == "signed":
+        return "whoever signs as AWS_IAM asks"
+    if kind == "Service":
+        return f"the service {who.removesuffix('.amazonaws.com')}"
+    if kind in {"Federated", "CanonicalUser"}:
+        return f"those whom {who} vouches for"
+    account = re.fullmatch(r"(?:arn:[a-z-]+:iam::)?([0-9]{12})(?::root)?", who)
+    if account:
+        return f"everybody in the account {account[1]} whom that account lets"
+    inside = re.fullmatch(r"arn:[a-z-]+:(?:iam|sts)::([0-9]{12}):([a-z-]+)/(.+)", who)
+    return f"the {inside[2]} {inside[3]} of the account {inside[1]}" if inside else who
+
+
+def conditions(found: Iterable[Condition]) -> str:
+    """Return conditions in words."""
+    said = []
+    for operator, key, values in found:
+        told = OPERATORS.get(operator.removeprefix("ForAnyValue:").removesuffix("IfExists"), operator)
+        said.append(f"{key} {told} {' or '.join(sorted(values))}")
+    return listed(said)
+
+
+def arn(name: str) -> str:
+    """Return a policy's name out of its ARN."""
+    return f"the policy {name.rpartition('/')[2]}"
+
+
+def listed(words: list[str]) -> str:
+    """Return a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
