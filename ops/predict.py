@@ -113,11 +113,11 @@ def called(client: Any, outputs: dict[str, Any], event: dict[str, Any], **option
     payload = json.dumps(event).encode()
     try:
         response = client.invoke(FunctionName=name, Qualifier=alias, Payload=payload, **options)
+        answer = json.loads(response["Payload"].read())
     except (BotoCoreError, ClientError) as error:
         raise KennelError(
             f"The function {name} takes the request.", error, "Try again; ./inv status shows what is live."
         ) from error
-    answer = json.loads(response["Payload"].read())
     if response.get("FunctionError"):
         received = f"{answer.get('errorType')}: {answer.get('errorMessage')}"
         raise KennelError(

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import boto3
 
 LOCAL = "local"
+PATIENCE = (
+    "AWS_MAX_ATTEMPTS",
+    "AWS_RETRY_MODE",
+)  # the person's with every cloud; Terraform's provider heeds them
 CAPACITY_FILE = "capacity.json"  # in the directory of a stage: what `load --capacity` measured
 
 
@@ -149,7 +153,11 @@ class Stage:
             raise KennelError(
                 "The embedded cloud is not running.", None, "./inv cloud.start, or ./inv up for everything."
             )
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AWS_") or name in PATIENCE
+        }
         return inherited | cloud_variables(cloud) | own
 
     @cached_property
@@ -169,14 +177,9 @@ class Stage:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client for the service in this stage's cloud."""
-        from botocore.config import Config
+        from ml import aws  # as above
 
-        quick = Config(
-            retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, max_pool_connections=16
-        )
-        return self.session.client(
-            service, endpoint_url=self.environment.get("AWS_ENDPOINT_URL"), config=quick
-        )  # type: ignore[call-overload]
+        return aws.client(service, self.session, endpoint_url=self.environment.get("AWS_ENDPOINT_URL"))
 
 
 def cloud_variables(cloud: control.CloudInfo) -> dict[str, str]:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -22,6 +20,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from ml import aws
 from ml.data.archive import ARCHIVE_SUFFIXES
 from ml.data.dataset import DatasetError, Finding
 from ml.data.files import PART, building, relative_path, sweep
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 _CONNECTIONS = 16
 _ATTEMPTS = 3
 _CHUNK = 2**20  # bytes
-_CONFIG = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": 5})
 _CUT_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _REMEDIES = {
     "AccessDenied": "allow s3:ListBucket on the bucket and s3:GetObject on its objects, in both accounts.",
@@ -62,7 +60,7 @@ def download(url: str, cache: Path, *, progress: bool = False) -> Path:
     """
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     try:
-        client = boto3.client("s3", config=_CONFIG)
+        client = aws.client("s3")
         objects = list(_list(client, bucket, prefix))
         if not objects:
             message = "there must be objects below the address"

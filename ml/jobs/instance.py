@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ml import aws
 from ml.data import s3
 from ml.data.archive import ARCHIVE_SUFFIXES
 from ml.errors import KennelError
@@ -226,7 +226,7 @@ def pack(folder: Path, archive: Path) -> Path:
 
 def main() -> None:
     root, uri = Path(sys.argv[1]), sys.argv[2]
-    client = boto3.client("s3")
+    client = aws.client("s3")
     location = Location(uri, client)
     try:
         with (root / "lock").open("w") as lock:  # the kernel drops it when its holder dies
