@@ -6,11 +6,13 @@ locals {
     var.data_bucket.name, "${var.prefix}-data-${data.aws_caller_identity.current.account_id}"
   )
 
+  data_arn = local.data_mode == "none" ? null : "arn:${data.aws_partition.current.partition}:s3:::${local.data_create ? aws_s3_bucket.data[0].bucket : local.data_name}"
+
   data = local.data_mode == "none" ? null : {
     mode = local.data_mode
     name = local.data_create ? module.data_bucket[0].id : local.data_name
     # Another account's bucket is not ours to look up before its policy lets us in.
-    arn         = local.data_create ? aws_s3_bucket.data[0].arn : "arn:${data.aws_partition.current.partition}:s3:::${local.data_name}"
+    arn         = local.data_arn
     key_prefix  = var.data_bucket.key_prefix
     kms_key_arn = var.data_bucket.kms_key_arn
     uri         = "s3://${local.data_name}/${local.data_folder}"
@@ -36,6 +38,6 @@ module "data_bucket" {
   source = "../private_bucket"
   count  = local.data_create ? 1 : 0
 
-  bucket      = { id = aws_s3_bucket.data[0].id, arn = aws_s3_bucket.data[0].arn }
+  bucket      = { id = aws_s3_bucket.data[0].bucket, arn = local.data_arn }
   kms_key_arn = var.data_bucket.kms_key_arn
 }

@@ -10,6 +10,9 @@ locals {
     scratch    = var.artifacts.scratch_prefix
   }
 
+  # Of the bucket that is made, and known before it is: a first plan then shows whose policy is whose, and what it says.
+  artifact_bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${aws_s3_bucket.artifacts.bucket}"
+
   # {prefix, uri} of each folder.
   folders = { for name, prefix in local.prefixes : name => { prefix = prefix, uri = "s3://${module.artifact_bucket.id}/${prefix}" } }
 }
@@ -23,7 +26,7 @@ resource "aws_s3_bucket" "artifacts" {
 module "artifact_bucket" {
   source = "../private_bucket"
 
-  bucket            = { id = aws_s3_bucket.artifacts.id, arn = aws_s3_bucket.artifacts.arn }
+  bucket            = { id = aws_s3_bucket.artifacts.bucket, arn = local.artifact_bucket_arn }
   kms_key_arn       = var.artifacts.kms_key_arn
   abort_upload_days = var.artifacts.lifecycle_rules ? 7 : null
   noncurrent_days   = var.artifacts.lifecycle_rules ? var.artifacts.noncurrent_days : null

@@ -2,7 +2,7 @@ output "artifact_bucket" {
   description = "The artifact bucket: name, arn and kms_key_arn (null: S3's own keys); usable once it is private, encrypted and versioned."
   value = {
     name        = module.artifact_bucket.id
-    arn         = aws_s3_bucket.artifacts.arn
+    arn         = local.artifact_bucket_arn
     kms_key_arn = var.artifacts.kms_key_arn
   }
 }
