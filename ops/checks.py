@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from ml.errors import KennelError
 from ops import browser, terraform
+from ops.ci import workflows
 from ops.paths import ROOT, TERRAFORM, WORK
 from ops.settings import Settings
 
@@ -36,7 +38,7 @@ def run_tests(only: str | None, *, fast: bool, long: bool) -> int:
 
 
 def run_checks() -> int:
-    """Run ruff, mypy, and Terraform's format and validation; return 0 when all pass."""
+    """Run ruff, mypy, what looks at the workflows, and Terraform's format and validation; return 0 when all pass."""
     terraform.version()
     python = [sys.executable, "-m"]
     environment = terraform.cli_environment(os.environ, Settings.read().provider_mirror)
@@ -44,6 +46,7 @@ def run_checks() -> int:
         _run("ruff check", [*python, "ruff", "check", "."], environment),
         _run("ruff format", [*python, "ruff", "format", "--check", "."], environment),
         _run("mypy", [*python, "mypy"], environment),
+        *_workflows(environment),
         _run("terraform fmt", ["terraform", "fmt", "-check", "-recursive", str(TERRAFORM)], environment),
     ]
     for directory in (TERRAFORM, TERRAFORM / "bootstrap"):
@@ -55,6 +58,19 @@ def run_checks() -> int:
             _run(f"terraform validate {directory.name}", [*inside, "validate"], here),
         ]
     return max(failures)
+
+
+def _workflows(environment: dict[str, str]) -> list[int]:
+    """Look at GitHub's workflows without a network: their security, their schema, the shell in them."""
+    python = [sys.executable, "-m"]
+    files = sorted(str(file) for file in workflows.FOLDER.glob("*.yml"))
+    schema = ["check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    zizmor = str(Path(sys.executable).parent / "zizmor")
+    return [
+        _run("zizmor", [zizmor, "--offline", "--no-progress", "--persona=pedantic", *files], environment),
+        _run("workflows' schema", [*python, *schema, *files], environment),
+        _run("workflows' shell", [*python, "ops.ci.workflows"], environment),
+    ]
 
 
 def _run(name: str, command: list[str], environment: dict[str, str]) -> int:
