@@ -37,13 +37,11 @@ class Config:
         return sorted(name for name, image in self.images.items() if getattr(image, kind))
 
     def aws_environment(self) -> dict[str, str]:
-        """Environment variables that point an AWS SDK in a child process at this cloud."""
+        """Environment variables that point an AWS SDK in a child process at this cloud. Credentials are its role's."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
         }
 
 

@@ -23,6 +23,7 @@ _SERVICES = (
     "cloudwatch",
     "autoscaling",
     "ec2",
+    "flow_logs",
     "iam",
     "s3",
     "ssm",

@@ -48,7 +48,9 @@ def route(source: Source, service: str, account: str) -> Route | None:
 
     backend = ec2_backends[account][source.region]
     table_ids = {table.id for table in _tables(backend, source)}
-    internet = any(_leads_out(backend, table_id, source.service) for table_id in table_ids)
+    # AWS's default VPC has an internet gateway, which moto's leaves out.
+    internet = backend.get_vpc(source.vpc_id).is_default and source.service == "ec2.amazonaws.com"
+    internet = internet or any(_leads_out(backend, table_id, source.service) for table_id in table_ids)
     for endpoint in list(backend.vpc_end_points.values()):
         if endpoint.vpc_id != source.vpc_id or endpoint.service_name.rpartition(".")[2] != service:
             continue

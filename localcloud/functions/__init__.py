@@ -1,9 +1,10 @@
 """Lambda functions that run: the deployed zip, in processes of AWS's own runtime client.
 
-What is there: synchronous and asynchronous invocation, versions, aliases with weights, function URLs, reserved and
-provisioned concurrency, time and memory limits, logs and metrics. What is not (other runtimes than Python, container
-images, layers, VPC, destinations, response streaming, SnapStart) is refused with an error that names it. There is no
-isolation from this machine: a function sees its file system and network, with a task root and TMPDIR of its own.
+What is there: synchronous and asynchronous invocation with destinations (queues, topics), versions, aliases with
+weights, function URLs, reserved and provisioned concurrency, time and memory limits, logs, metrics and traces, network
+interfaces in a VPC. What is not (other runtimes than Python, container images, layers, response streaming, SnapStart)
+is refused with an error that names it. There is no isolation from this machine: a function sees its file system and
+network, with a task root and TMPDIR of its own.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from typing import Any, ClassVar, cast
 from moto.awslambda.exceptions import UnknownEventConfig
 from moto.awslambda.models import EventInvokeConfig, LambdaBackend, LambdaFunction
 
+from localcloud import interfaces
 from localcloud.functions.deployed import DeployedFunction
+from localcloud.functions.destinations import Destinations
 from localcloud.functions.engine import Engine, Event, Target
 from localcloud.functions.errors import InvalidParameterValue, NotImplementedHere, ServiceError, TooLarge
 from localcloud.functions.function_urls import UrlConfig
@@ -27,7 +29,7 @@ from localcloud.functions.settings import (
     UNZIPPED_BYTES,
 )
 
-_EVENT_SETTINGS = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
+_EVENT_SETTINGS = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
 _MAX_EVENT_AGE = 21_600  # s
 _MAX_RETRIES = 2
 _TOO_LITTLE_LEFT = (
@@ -58,6 +60,7 @@ class ExecutingLambdaBackend(LambdaBackend):
         function = DeployedFunction(  # type: ignore[abstract]
             self.account_id, spec, self.region_name, version="$LATEST"
         )
+        function.attach([])
         self._lambdas.put_function(function)
         return self.publish_version(function.function_name) if spec.get("Publish") else function
 
@@ -100,6 +103,8 @@ class ExecutingLambdaBackend(LambdaBackend):
         elif qualifier is not None:
             raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
         super().delete_function(function_name, qualifier)
+        if version == "$LATEST":
+            interfaces.detach(function.deployment().actor, function.interfaces)
         self.engine.retire(self._key(function), None if version == "$LATEST" else version)
         if version == "$LATEST":
             self._published.pop(name, None)
@@ -143,6 +148,7 @@ class ExecutingLambdaBackend(LambdaBackend):
         _check_runnable(target, payload)
         request_id = str(uuid.uuid4())  # stays the same over all tries
         settings = self._event_configs.get((target.deployment.name, target.qualifier), {})
+        destinations = Destinations.of(settings.get("DestinationConfig"))
         self.engine.enqueue(
             Event(
                 target.deployment.function,
@@ -150,6 +156,7 @@ class ExecutingLambdaBackend(LambdaBackend):
                 lambda now: _call(now, payload, client_context, request_id),
                 settings.get("MaximumRetryAttempts", _MAX_RETRIES),
                 settings.get("MaximumEventAgeInSeconds", _MAX_EVENT_AGE),
+                lambda now, outcome, tries: destinations.tell(now.deployment, outcome, tries, payload),
             )
         )
 
@@ -329,10 +336,9 @@ class ExecutingLambdaBackend(LambdaBackend):
         self, function_name: str, qualifier: str | None, config: dict[str, Any], *, merge: bool = False
     ) -> dict[str, Any]:
         """How asynchronous invocations of that qualifier are tried again."""
-        if any((config.get("DestinationConfig") or {}).values()):
-            raise NotImplementedHere(
-                "The embedded cloud does not implement destinations of asynchronous invocations."
-            )
+        Destinations.of(config.get("DestinationConfig")).check(
+            self.get_function(function_name, qualifier).deployment()
+        )
         key = self.get_function(function_name, qualifier).function_name, qualifier
         arn = self._arn(key[0], qualifier or "$LATEST")
         before = self.get_event_config(function_name, qualifier) if merge else {}

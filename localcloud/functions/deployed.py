@@ -9,6 +9,8 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 
+from localcloud import interfaces
+from localcloud.authorization import Denied
 from localcloud.functions import deployment as rules
 from localcloud.functions.deployment import Deployment
 from localcloud.functions.errors import InvalidParameterValue, NotImplementedHere
@@ -22,6 +24,7 @@ class DeployedFunction(LambdaFunction):
     def __init__(self, account_id: str, spec: dict[str, Any], region: str, version: str) -> None:
         self.revision = str(uuid.uuid4())
         self.logging_config: dict[str, str] = {}
+        self.interfaces: list[str] = []  # in its VPC
         _check(spec)
         super().__init__(account_id, spec, region, version=version)
         self.logging_config = self._logging(spec.get("LoggingConfig") or {})
@@ -45,7 +48,29 @@ class DeployedFunction(LambdaFunction):
             code=getattr(self, "code_bytes", b""),
             logging=self.logging_config,
             refusal=rules.refusal(configuration),
+            subnets=tuple((self.vpc_config or {}).get("SubnetIds") or ()),
+            groups=tuple((self.vpc_config or {}).get("SecurityGroupIds") or ()),
+            tracing=(self.tracing_config or {}).get("Mode") == "Active",
         )
+
+    def attach(self, before: list[str]) -> None:
+        """Make what it needs in its subnets, in the name of its role; `before`: the interfaces that it had.
+
+        Raises:
+            InvalidParameterValue: Lambda cannot take the role on, or the role may not.
+        """
+        actor = self.deployment().actor
+        if not actor.assumable():
+            raise InvalidParameterValue("The role defined for the function cannot be assumed by Lambda.")
+        try:
+            made = interfaces.attach(actor, f"AWS Lambda VPC ENI-{self.function_name}")
+        except Denied as error:
+            call = error.message.partition("perform: ec2:")[2].partition(" ")[0]
+            raise InvalidParameterValue(
+                f"The provided execution role does not have permissions to call {call} on EC2"
+            ) from error
+        interfaces.detach(actor, before)
+        self.interfaces = made
 
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
         _check(config_updates)
@@ -59,6 +84,8 @@ class DeployedFunction(LambdaFunction):
             self.kms_key_arn = config_updates["KMSKeyArn"]
         if "LoggingConfig" in config_updates:
             self.logging_config = self._logging(config_updates["LoggingConfig"])
+        if config_updates.keys() & {"Role", "VpcConfig"}:
+            self.attach(self.interfaces)
         self.revision = str(uuid.uuid4())
         return self.get_configuration()
 

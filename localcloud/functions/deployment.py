@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localcloud.actors import Actor
 from localcloud.functions.settings import ENVIRONMENT_BYTES, UNZIPPED_BYTES
 
+SERVICE = "lambda.amazonaws.com"
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 RESERVED_VARIABLES = frozenset(
     {
@@ -54,6 +56,15 @@ class Deployment:
     code: bytes = field(repr=False)  # the zip
     logging: dict[str, str]  # as LoggingConfig in the API
     refusal: str | None = None  # why it cannot be run here
+    subnets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    tracing: bool = False
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(
+            self.role, self.account_id, self.region, SERVICE, subnets=self.subnets, groups=self.groups
+        )
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -73,8 +84,6 @@ def refusal(spec: dict[str, Any]) -> str | None:
         missing.append(f"the runtime {spec.get('Runtime')} (only python3.x)")
     if spec.get("Layers"):
         missing.append("layers")
-    if (spec.get("VpcConfig") or {}).get("SubnetIds"):
-        missing.append("functions in a VPC")
     if not missing:
         return None
     return (

@@ -57,6 +57,9 @@ class Event:
     call: Callable[[Target], Call]
     retries: int
     max_age: float  # s
+    over: Callable[[Target, Outcome, int], None] = lambda *_: (
+        None
+    )  # told the last outcome and the number of tries
 
 
 class Engine:
@@ -319,6 +322,7 @@ class Engine:
                 log.exception("asynchronous invocation of %s dropped", event.function[2])
                 return
             if not outcome.failed or tries >= event.retries:
+                await asyncio.to_thread(event.over, target, outcome, tries + 1)
                 return
             delays = self.settings.retry_delays
             await asyncio.sleep(delays[min(tries, len(delays) - 1)] if delays else 0)

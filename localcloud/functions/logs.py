@@ -20,7 +20,14 @@ class LogStream:
         self.group = deployment.logging["LogGroup"]
         self.name = f"{datetime.now(UTC):%Y/%m/%d}/[{deployment.version}]{uuid.uuid4().hex}"
         self.structured = deployment.logging["LogFormat"] == "JSON"
-        self._stream = Stream(deployment.account_id, deployment.region, self.group, self.name, returns=True)
+        self._stream = Stream(
+            deployment.account_id,
+            deployment.region,
+            self.group,
+            self.name,
+            returns=True,
+            actor=deployment.actor,
+        )
         self._tail = bytearray()
         self._partial = b""
 

@@ -32,6 +32,10 @@ def throttled(function: tuple[str, str, str], qualifier: str | None) -> None:
     _record(function, qualifier, {"Throttles": (1.0, "Count")})
 
 
+def undelivered(function: tuple[str, str, str]) -> None:
+    _record(function, None, {"DestinationDeliveryErrors": (1.0, "Count")})
+
+
 def _record(
     function: tuple[str, str, str], qualifier: str | None, values: Mapping[str, tuple[float, str]]
 ) -> None:

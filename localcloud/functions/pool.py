@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from moto.sts.models import sts_backends
-from moto.utilities.utils import get_partition
-
+from localcloud.authorization import Denied
 from localcloud.functions import python_runtime
 from localcloud.functions.deployment import Deployment, unpack
+from localcloud.functions.errors import ServiceError
 from localcloud.functions.sandbox import Sandbox
+
+_CREDENTIALS = 43_200  # s that they are good for
+_LIFE = (
+    21_600.0  # s after which a sandbox is replaced, and with it its credentials; AWS does so after some hours
+)
 
 
 class PoolFactory:
@@ -43,12 +48,11 @@ class Pool:
         self._factory = factory
         self._root = factory.tasks / uuid.uuid4().hex
         self._unpacking: asyncio.Task[None] | None = None
-        self._credentials: dict[str, str] = {}
 
     def take(self) -> Sandbox | None:
         while self.idle:
             sandbox = self.idle.pop()
-            if sandbox.usable:
+            if sandbox.usable and time.monotonic() - sandbox.made < _LIFE:
                 return sandbox
             self.discard(sandbox)
         return None
@@ -56,7 +60,6 @@ class Pool:
     async def create(self) -> Sandbox:
         """A sandbox without a process yet."""
         if self._unpacking is None:
-            self._credentials = _assume(self.deployment)
             work = asyncio.to_thread(unpack, self.deployment.code, self._root)
             self._unpacking = asyncio.get_running_loop().create_task(work)
         unpacking = self._unpacking
@@ -65,7 +68,7 @@ class Pool:
             self._root,
             self._factory.homes,
             self._factory.library,
-            self._credentials,
+            _assume(self.deployment),
             self._factory.endpoint_url,
             provisioned=self.provisioned,
         )
@@ -110,18 +113,9 @@ class Pool:
 
 
 def _assume(deployment: Deployment) -> dict[str, str]:
-    """Credentials of the function's role, known to the embedded STS and IAM."""
-    backend = sts_backends[deployment.account_id][get_partition(deployment.region)]
-    session = backend.assume_role(
-        region_name=deployment.region,
-        role_session_name=deployment.name,
-        role_arn=deployment.role,
-        policy="",
-        duration=43_200,
-        external_id="",
-    )
-    return {
-        "AWS_ACCESS_KEY_ID": session.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
-        "AWS_SESSION_TOKEN": session.session_token,
-    }
+    """Credentials of the function's role. Raises ServiceError."""
+    try:
+        return deployment.actor.credentials(deployment.name, seconds=_CREDENTIALS)
+    except Denied as error:
+        message = "The role defined for the function cannot be assumed by Lambda."
+        raise ServiceError(403, "AccessDeniedException", message) from error

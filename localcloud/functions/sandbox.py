@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from localcloud import processes
-from localcloud.functions import python_runtime
+from localcloud.functions import python_runtime, traces
 from localcloud.functions.deployment import Deployment
 from localcloud.functions.logs import LogStream, timestamp
 from localcloud.functions.python_runtime import Interpreter
@@ -77,7 +77,7 @@ class Sandbox:
         provisioned: bool,
     ) -> None:
         self.deployment = deployment
-        self.idle_since = time.monotonic()
+        self.made = self.idle_since = time.monotonic()
         self._root = root
         self._home = home / uuid.uuid4().hex
         self._library = library  # of the packages that Lambda ships
@@ -88,6 +88,8 @@ class Sandbox:
         self._child: processes.Child | None = None
         self._api: RuntimeApi | None = None
         self._frozen = False
+        self._traced = traces.Sampler()
+        self._trace: str | None = None  # of the invocation under way
         self._peak = 0  # kB of memory, as last seen
         self._init_seconds: float | None = None  # to be told in the next REPORT line
 
@@ -139,6 +141,10 @@ class Sandbox:
         self._read_output()
         self._log.flush()
         self._report(call, duration, ended)
+        if self._trace is not None:
+            await asyncio.to_thread(
+                traces.send, deployment, self._trace, call.request_id, duration, failed=failed
+            )
         self.idle_since = time.monotonic()
         return Outcome(call.request_id, payload, failed, self._log.tail, deployment.version, duration)
 
@@ -307,11 +313,13 @@ class Sandbox:
     # -- what is said about an invocation
 
     def _work(self, call: Call, left: float) -> Work:
+        self._trace = traces.trace_id() if self.deployment.tracing and self._traced() else None
+        traced = f"Root={self._trace or traces.trace_id()};Sampled={int(self._trace is not None)}"
         headers = {
             "Lambda-Runtime-Aws-Request-Id": call.request_id,
             "Lambda-Runtime-Deadline-Ms": str(int((time.time() + left) * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn": call.arn,
-            "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
+            "Lambda-Runtime-Trace-Id": traced,
         }
         if call.client_context:
             headers["Lambda-Runtime-Client-Context"] = call.client_context

@@ -230,9 +230,9 @@ class Invocation:
         return all(
             self.machine.may(f"logs:{action}", resource)
             for action, resource in (
-                ("DescribeLogGroups", f"{logs_arn}::log-stream:*"),
+                ("DescribeLogGroups", f"{logs_arn}::log-stream:"),
                 ("DescribeLogStreams", f"{group}:log-stream:"),
-                *([] if stream.group in known else [("CreateLogGroup", group)]),
+                *([] if stream.group in known else [("CreateLogGroup", f"{group}:log-stream:")]),
                 ("CreateLogStream", f"{group}:log-stream:{stream.name}"),
                 ("PutLogEvents", f"{group}:log-stream:{stream.name}"),
             )

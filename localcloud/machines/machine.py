@@ -13,15 +13,16 @@ from typing import Any, ClassVar
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
-from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 
-from localcloud import iam
+from localcloud.actors import Actor
+from localcloud.authorization import Denied
 from localcloud.config import Config
 from localcloud.machines.disk import Disk
 
 log = logging.getLogger(__name__)
 
+SERVICE = "ec2.amazonaws.com"
 BOOT = 0.5  # s from pending to running; the same again until the agent has registered
 _GRACE = 5.0  # s for commands to end when the machine is switched off
 _POWER_INTERVAL = 0.2  # s
@@ -187,17 +188,24 @@ class Machine(Instance):
 
     # -- its role
 
-    def may(self, action: str, resource: str = "*") -> bool:
-        """Whether the role of the instance profile lets it; without a role nothing is allowed."""
+    @property
+    def actor(self) -> Actor | None:
+        """Who it is by its instance profile; None without a role."""
         profile = self.iam_instance_profile
         if not profile:
-            return False
+            return None
         backend = iam_backends[self.owner_id][self.ec2_backend.partition]
         roles = next((p.roles for p in backend.instance_profiles.values() if p.arn == profile["Arn"]), [])
-        try:
-            return any(iam.allows(role, action, resource) for role in roles)
-        except NotFoundException:  # the role, or its boundary, has been deleted
-            return False
+        if not roles:
+            return None
+        region = self.ec2_backend.region_name
+        subnets = (self.subnet_id,) if self.subnet_id else ()
+        return Actor(roles[0].arn, self.owner_id, region, SERVICE, self.arn, subnets)
+
+    def may(self, action: str, resource: str = "*") -> bool:
+        """Whether the role of the instance profile lets it; without a role nothing is allowed."""
+        actor = self.actor
+        return actor is not None and actor.may(action, resource)
 
     @property
     def arn(self) -> str:
@@ -224,8 +232,18 @@ class Machine(Instance):
     def environment(self) -> dict[str, str]:
         return {
             **self.config.aws_environment(),
+            **self._credentials(),
             **self.disk.environment(),
             "AWS_SSM_INSTANCE_ID": self.id,
             "AWS_SSM_REGION_NAME": self.ec2_backend.region_name,
             "LANG": "C.UTF-8",
         }
+
+    def _credentials(self) -> dict[str, str]:
+        """In place of the instance metadata service, which would give out new ones while a command runs."""
+        actor = self.actor
+        try:
+            return actor.credentials(self.id, seconds=43_200) if actor is not None else {}
+        except Denied as error:
+            log.warning("instance %s gets no credentials: %s", self.id, error.message)
+            return {}

@@ -40,11 +40,10 @@ class SageMaker(ComponentsApi, TransformApi, JobsApi):
         return ActionResult({"Tags": self._backend.add_tags(self.params["ResourceArn"], self.params["Tags"])})
 
     def create_notebook_instance(self) -> ActionResult:
-        """As moto has it: a notebook instance changes its state, and nothing runs in it."""
         result = super().create_notebook_instance()
         names = ("PlatformIdentifier", "InstanceMetadataServiceConfiguration")
         given = {name: self.params[name] for name in names if self.params.get(name)}
-        self._backend.notebook_settings[self.params["NotebookInstanceName"]] = given
+        self._backend.notebook_settings[self.params["NotebookInstanceName"]] |= given
         return result
 
     def describe_notebook_instance(self) -> ActionResult:

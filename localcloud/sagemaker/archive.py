@@ -10,6 +10,9 @@ from urllib.parse import urlparse
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeKey, s3_backends
 
+from localcloud.actors import Actor
+from localcloud.authorization import Denied
+
 MAX_UNPACKED = 20 * 2**30  # bytes
 
 
@@ -27,14 +30,20 @@ def find(url: str, account_id: str) -> FakeKey | None:
         return None
 
 
-def unpack(url: str, account_id: str, folder: Path) -> None:
+def unpack(url: str, actor: Actor, folder: Path) -> None:
     """Unpack the archive at `url` into `folder`. Names and links that lead outside, and devices, are refused."""
-    key = find(url, account_id)
-    if key is None:
+    key = find(url, actor.account_id)
+    refused = ""
+    try:
+        if key is not None:
+            actor.check_read(key)
+    except Denied as error:
+        refused = f" ({error.message})"
+    if key is None or refused:
         raise ModelDataError(
             f'Failed to download model data for container "primary" from URL: "{url}". Please ensure that there '
             "is an object located at the URL and that the role passed to CreateModel has permissions to download "
-            "it."
+            f"it.{refused}"
         )
     download = folder.with_name("model.tar.gz")
     folder.mkdir(parents=True)

@@ -9,23 +9,23 @@ from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud import accepted
+from localcloud.actors import Actor
+from localcloud.authorization import Denied
 from localcloud.sagemaker import archive
+from localcloud.sagemaker.capture import Capture
 from localcloud.sagemaker.components import requests as component_requests
-from localcloud.sagemaker.components.backend import ComponentBackend
 from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet, Variant
 from localcloud.sagemaker.instance import STARTUP_TIMEOUT, InstanceSpec
+from localcloud.sagemaker.jobs.storage import Location
+from localcloud.sagemaker.notebooks import NotebookBackend
 from localcloud.sagemaker.records import EndpointConfigRecord, ModelRecord
 from localcloud.sagemaker.rollout import Rollout
 
 SCALED_COUNT = "sagemaker:variant:DesiredInstanceCount"
 
 
-class Backend(ComponentBackend):
-    def __init__(self, region_name: str, account_id: str) -> None:
-        super().__init__(region_name, account_id)
-        self.notebook_settings: dict[str, dict[str, Any]] = {}  # those that moto drops
-
+class Backend(NotebookBackend):
     def reset(self) -> None:
         for endpoint in self.endpoints.values():
             if isinstance(endpoint, Endpoint):
@@ -38,16 +38,36 @@ class Backend(ComponentBackend):
         name = request["ModelName"]
         if name in self._models:
             raise ValidationError(f'Cannot create already existing model "{self._arn("model", name)}".')
-        for container in request.get("Containers") or [request.get("PrimaryContainer") or {}]:
-            url = container.get("ModelDataUrl")
-            if url and archive.find(url, self.account_id) is None:
-                raise ValidationError(f"Could not find model data at {url}.")
         model = ModelRecord(self.account_id, self.region_name, request)
+        self._check_role(model, name)
         self._models[name] = model
-        for setting in ("EnableNetworkIsolation", "VpcConfig"):
-            if request.get(setting):
-                accepted.warn(f"CreateModel with {setting}")
+        if request.get("EnableNetworkIsolation"):
+            accepted.warn("CreateModel with EnableNetworkIsolation")
         return model
+
+    def _check_role(self, model: ModelRecord, name: str) -> None:
+        actor = model.actor("model", name)
+        if not actor.assumable():
+            raise ValidationError(
+                f"Could not assume role {actor.role}. Please ensure that the role exists and allows principal "
+                f"'{actor.service}' to assume the role."
+            )
+        for container in model.all_containers:
+            url = container.get("ModelDataUrl")
+            if not url:
+                continue
+            key = archive.find(url, self.account_id)
+            if key is None:
+                raise ValidationError(f"Could not find model data at {url}.")
+            try:
+                actor.check_read(key)
+            except Denied as error:
+                raise ValidationError(
+                    f'Could not access model data at {url}. Please ensure that the role "{actor.role}" exists and '
+                    'that its trust relationship policy allows the action "sts:AssumeRole" for the service principal '
+                    f'"{actor.service}". Also ensure that the role has "s3:GetObject" permissions and that the object '
+                    f"is located in {self.region_name}. ({error.message})"
+                ) from error
 
     # Endpoint configurations
 
@@ -148,8 +168,8 @@ class Backend(ComponentBackend):
         capture = config.data_capture_config if config else None
         if capture:
             response["DataCaptureConfig"] = {
-                "EnableCapture": False,
-                "CaptureStatus": "Stopped",
+                "EnableCapture": capture["EnableCapture"],
+                "CaptureStatus": "Started" if capture["EnableCapture"] else "Stopped",
                 "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
                 "DestinationS3Uri": capture["DestinationS3Uri"],
                 "KmsKeyId": capture.get("KmsKeyId", ""),
@@ -179,9 +199,9 @@ class Backend(ComponentBackend):
             container = model.all_containers[0]
             kept_count, kept_weight = keep.get(request["VariantName"], (None, None))
             weight = request["InitialVariantWeight"] if kept_weight is None else kept_weight
+            actor = model.actor("endpoint", endpoint_name)
             spec = InstanceSpec(
-                account_id=self.account_id,
-                region=self.region_name,
+                actor=actor,
                 endpoint_name=endpoint_name,
                 variant_name=request["VariantName"],
                 image=container.get("Image", ""),
@@ -190,6 +210,7 @@ class Backend(ComponentBackend):
                 startup_timeout=request.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_TIMEOUT),
                 isolated=model.isolated,
                 instance_type=request.get("InstanceType", ""),
+                capture=_capture(config.request.get("DataCaptureConfig"), endpoint_name, request, actor),
             )
             count = request["InitialInstanceCount"] if kept_count is None else kept_count
             variants.append(Variant(spec, count, weight, weight))
@@ -251,12 +272,19 @@ class Backend(ComponentBackend):
         return list(resource.tags)
 
 
+def _capture(
+    config: dict[str, Any] | None, endpoint: str, variant: dict[str, Any], actor: Actor
+) -> Capture | None:
+    if not config:
+        return None
+    destination = Location.of(config["DestinationS3Uri"], actor.account_id, actor)
+    return Capture.of(config, destination.below(endpoint).below(variant["VariantName"]))
+
+
 def _refuse_what_would_not_run(request: dict[str, Any]) -> None:
     for name in ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig"):
         if request.get(name):
             raise NotImplementedError(f"CreateEndpointConfig with {name}")
-    if (request.get("DataCaptureConfig") or {}).get("EnableCapture"):
-        raise NotImplementedError("CreateEndpointConfig with DataCaptureConfig.EnableCapture")
     for variant in request["ProductionVariants"]:
         if variant.get("ServerlessConfig"):
             raise NotImplementedError("CreateEndpointConfig with a serverless variant")

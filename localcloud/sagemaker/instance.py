@@ -17,12 +17,15 @@ from typing import IO, cast
 
 import urllib3
 
-from localcloud import logs
+from localcloud import interfaces, logs
+from localcloud.actors import Actor
+from localcloud.authorization import Denied
 from localcloud.config import Config, Image
 from localcloud.http_server import HOST
 from localcloud.processes import Child, spawn
 from localcloud.sagemaker import archive
-from localcloud.sagemaker.capacity import INSUFFICIENT, Capacity
+from localcloud.sagemaker.capacity import INSUFFICIENT, Capacity, is_withheld
+from localcloud.sagemaker.capture import Capture
 
 STARTUP_TIMEOUT = 480.0  # s until /ping must answer 200, where the variant does not say
 INVOCATION_TIMEOUT = 60.0  # s; SageMaker's cap
@@ -56,8 +59,7 @@ class Host:
 class InstanceSpec:
     """What an instance is made from; fixed when its variant is deployed, as AWS does."""
 
-    account_id: str
-    region: str
+    actor: Actor
     endpoint_name: str
     variant_name: str
     image: str  # URI
@@ -67,11 +69,26 @@ class InstanceSpec:
     isolated: bool = False  # EnableNetworkIsolation
     instance_type: str = ""
     concurrency_metric: str = "ConcurrentRequestsPerModel"
+    capture: Capture | None = None
+
+    @property
+    def account_id(self) -> str:
+        return self.actor.account_id
+
+    @property
+    def region(self) -> str:
+        return self.actor.region
 
     @property
     def dimensions(self) -> dict[str, str]:
         """Of what is measured of it."""
         return {"EndpointName": self.endpoint_name, "VariantName": self.variant_name}
+
+    def usage(self, instance_id: str) -> dict[str, dict[str, str]]:
+        """Where the use of an instance is measured: dimensions by namespace."""
+        del instance_id
+        where = {"EndpointName": self.endpoint_name, "VariantName": self.variant_name}
+        return {"/aws/sagemaker/Endpoints": where}
 
     @property
     def what(self) -> str:
@@ -99,11 +116,14 @@ class Instance:
         self._port = _free_port()
         self._child: Child | None = None
         self._log: threading.Thread | None = None
+        self._interfaces: list[str] = []
         self._stopping = threading.Event()
         self._pool = urllib3.HTTPConnectionPool(HOST, self._port, maxsize=64, retries=False)
 
     def start(self) -> None:
         """Return once /ping answers 200; StartError otherwise, with nothing left behind."""
+        if is_withheld():
+            raise StartError(INSUFFICIENT)
         if self._host.capacity is not None:
             if not self._host.capacity.take(self.spec.instance_type):
                 raise StartError(INSUFFICIENT)
@@ -122,11 +142,12 @@ class Instance:
                 f'The image "{self.spec.image}" for {self.spec.what} does not '
                 f"exist. (The embedded cloud knows these repositories from its images file: {known}.)"
             )
+        self._act()
         base = self._folder / "opt" / "ml"
         model = base / "model"
         if self.spec.model_data_url:
             try:
-                archive.unpack(self.spec.model_data_url, self.spec.account_id, model)
+                archive.unpack(self.spec.model_data_url, self.spec.actor, model)
             except archive.ModelDataError as error:
                 raise StartError(str(error)) from error
         else:
@@ -140,15 +161,46 @@ class Instance:
             self.spec.log_group,
             self.spec.log_stream(self.id),
             returns=False,  # output of an endpoint whose group was deleted goes nowhere
+            actor=self.spec.actor,
+            looks=True,
         )
         self._log = logs.follow(cast("IO[bytes]", self._child.stdout), stream)
         self._await_ping(self._child)
+
+    def _act(self) -> None:
+        """What the platform does in the role's name before there is an instance."""
+        actor = self.spec.actor
+        if not actor.assumable():
+            raise StartError(
+                f'The role "{actor.role}" cannot be assumed. Please ensure that the role exists and that its trust '
+                f"relationship policy allows the action sts:AssumeRole for the service principal {actor.service}."
+            )
+        refused = actor.check_pull(self.spec.image)
+        if refused is not None:
+            raise StartError(
+                f"The role '{actor.role}' does not have {refused} permission for the image: '{self.spec.image}'."
+            )
+        try:
+            self._interfaces = interfaces.attach(
+                actor, f"[Do not delete] ENI managed by SageMaker for {self.spec.endpoint_name}"
+            )
+        except Denied as error:
+            raise StartError(
+                f"Access denied when creating a network interface in your VPC: {error.message}"
+            ) from error
+
+    def _aws(self) -> dict[str, str]:
+        """The role's credentials, for as long as a role's session may last; none in an isolated container."""
+        if self.spec.isolated:
+            return {}
+        credentials = self.spec.actor.credentials("SageMaker", seconds=43_200)
+        return {**self._host.config.aws_environment(), **credentials}
 
     def _environment(self, image: Image, base: Path, model: Path) -> dict[str, str]:
         own = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         return {
             **own,
-            **({} if self.spec.isolated else self._host.config.aws_environment()),
+            **self._aws(),
             "PYTHONPATH": str(model / "code"),
             "PYTHONUNBUFFERED": "1",
             **{name: value.replace("{model_dir}", str(model)) for name, value in image.env.items()},
@@ -225,6 +277,8 @@ class Instance:
             self._log.join(timeout=2.0)  # its last words
         self._pool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        made, self._interfaces = self._interfaces, []
+        interfaces.detach(self.spec.actor, made)
         if self._host.capacity is not None and self._takes_capacity:
             self._takes_capacity = False
             self._host.capacity.give_back(self.spec.instance_type)

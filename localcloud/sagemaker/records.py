@@ -9,10 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from moto.sagemaker.models import FakeEndpointConfig, Model
+from moto.sagemaker.utils import arn_formatter
+
+from localcloud.actors import Actor
+
+SERVICE = "sagemaker.amazonaws.com"
 
 
 class ModelRecord(Model):
     def __init__(self, account_id: str, region: str, request: dict[str, Any]) -> None:
+        self._account_id, self._region = account_id, region
         super().__init__(
             account_id,
             region,
@@ -28,6 +34,19 @@ class ModelRecord(Model):
     @property
     def all_containers(self) -> list[dict[str, Any]]:
         return self.containers or [self.primary_container]
+
+    def actor(self, kind: str, name: str) -> Actor:
+        """Who its containers are in an endpoint or a job of that name."""
+        vpc = self.request.get("VpcConfig") or {}
+        return Actor(
+            role=self.request.get("ExecutionRoleArn", ""),
+            account_id=self._account_id,
+            region=self._region,
+            service=SERVICE,
+            arn=str(arn_formatter(kind, name, self._account_id, self._region)),
+            subnets=tuple(vpc.get("Subnets") or ()),
+            groups=tuple(vpc.get("SecurityGroupIds") or ()),
+        )
 
     @property
     def isolated(self) -> bool:

@@ -179,6 +179,9 @@ class Invocation:
             if not 200 <= status < 300:
                 text = response.data.decode(errors="replace")
                 raise ModelError(self.endpoint, self.account_id, self.region, status, text)
+            kind = response.headers.get("Content-Type", "application/octet-stream")
+            if instance.spec.capture is not None:
+                instance.spec.capture.record((headers["Content-Type"], body), (kind, response.data))
             return self._answer_headers(instance, response), response.data
         raise Unavailable(f"Endpoint {self.endpoint} of account {self.account_id} has no healthy instance.")
 

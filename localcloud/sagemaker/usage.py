@@ -15,6 +15,7 @@ from localcloud.metrics import FINE, Metrics
 from localcloud.sagemaker.components.backend import ComponentBackend
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.sagemaker.fleet import Fleet
+from localcloud.sagemaker.instance import Instance
 
 _INTERVAL = 30.0  # s between two looks at the processes; AWS publishes once a minute
 
@@ -43,10 +44,11 @@ class Usage:
         elapsed = time.monotonic() - self._looked
         if elapsed >= _INTERVAL:
             self._looked = time.monotonic()
-            self._look_at_processes(fleets, elapsed)
+            running = [instance for fleet in fleets for instance in fleet.running()]
+            self._look_at_processes([*running, *_transforming()], elapsed)
 
-    def _look_at_processes(self, fleets: list[Fleet], elapsed: float) -> None:
-        instances = [instance for fleet in fleets for instance in fleet.running()]
+    def _look_at_processes(self, instances: list[Instance], elapsed: float) -> None:
+        """In the name of each instance's role, as on AWS: without the right there are no such metrics."""
         before, self._seconds = self._seconds, {}
         if not instances:
             return
@@ -73,8 +75,9 @@ class Usage:
                     "Percent",
                 )  # of one processor, as AWS has it
             spec = instance.spec
-            where = {"EndpointName": spec.endpoint_name, "VariantName": spec.variant_name}
-            Metrics.record(spec.account_id, spec.region, "/aws/sagemaker/Endpoints", where, values)
+            for namespace, where in spec.usage(instance.id).items():
+                if spec.actor.may("cloudwatch:PutMetricData", cloudwatch__namespace=namespace):
+                    Metrics.record(spec.account_id, spec.region, namespace, where, values)
 
 
 def _tree(pid: int, children: dict[int, list[psutil.Process]]) -> Iterator[psutil.Process]:
@@ -96,3 +99,10 @@ def _fleets() -> Iterator[Fleet]:
                     yield from endpoint.fleets()
             for component in list(cast(ComponentBackend, backend).components.values()):
                 yield component.fleet
+
+
+def _transforming() -> Iterator[Instance]:
+    for regions in list(sagemaker_backends.values()):
+        for backend in list(regions.values()):
+            for job in list(cast(ComponentBackend, backend).transforms.values()):
+                yield from job.running

@@ -42,7 +42,7 @@ def fast_cloud(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="session")
 def fast(fast_cloud: CloudInfo, connect: Callable[[CloudInfo], Callable[[str], Any]]) -> Callable[[str], Any]:
     client = connect(fast_cloud)
-    put_model(client("s3"))
+    put_model(client)
     return client
 
 

@@ -77,7 +77,22 @@ def archive(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def put_model(s3: Any) -> None:
+def make_role(iam: Any, arn: str, service: str = "sagemaker.amazonaws.com", *actions: str) -> None:
+    """A role that the service may take on and that may do these, or everything."""
+    name = arn.rpartition("/")[2]
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    rights = {"Effect": "Allow", "Action": actions or "*", "Resource": "*"}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+    iam.put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=_policy(rights))
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def put_model(client: Callable[[str], Any]) -> None:
+    make_role(client("iam"), ROLE)
+    s3 = client("s3")
     s3.create_bucket(Bucket="models")
     model = archive({"weights": b"w1", "code/fakeserver.py": SERVER.encode()})
     s3.put_object(Bucket="models", Key="model.tar.gz", Body=model)

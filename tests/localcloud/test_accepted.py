@@ -10,6 +10,9 @@ import pytest
 
 from localcloud.accepted import accepted_only
 from localcloud.control import CloudInfo
+from tests.localcloud.endpoints import make_role
+
+ROLE = "arn:aws:iam::123456789012:role/accepted"
 
 
 def bucket_with_lifecycle(client: Callable[[str], Any]) -> None:
@@ -35,6 +38,11 @@ def alarm(client: Callable[[str], Any]) -> None:
     client("cloudwatch").delete_alarms(AlarmNames=["a"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def role(client: Callable[[str], Any]) -> None:
+    make_role(client("iam"), ROLE)
+
+
 def machine(client: Callable[[str], Any]) -> None:
     image = client("ec2").describe_images()["Images"][0]["ImageId"]
     made = client("ec2").run_instances(ImageId=image, MinCount=1, MaxCount=1)
@@ -45,14 +53,14 @@ def notebook(client: Callable[[str], Any]) -> None:
     client("sagemaker").create_notebook_instance(
         NotebookInstanceName="accepted",
         InstanceType="ml.t3.medium",
-        RoleArn="arn:aws:iam::123456789012:role/r",
+        RoleArn=ROLE,
     )
 
 
 def model(client: Callable[[str], Any]) -> None:
     client("sagemaker").create_model(
         ModelName="isolated",
-        ExecutionRoleArn="arn:aws:iam::123456789012:role/r",
+        ExecutionRoleArn=ROLE,
         PrimaryContainer={"Image": "i"},
         EnableNetworkIsolation=True,
     )

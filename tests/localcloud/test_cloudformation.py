@@ -24,7 +24,7 @@ def client(
 ) -> Iterator[Client]:
     state_dir = tmp_path_factory.mktemp("stacks")
     made = connect(control.start(state_dir, images=images, lifetime=600))
-    put_model(made("s3"))
+    put_model(made)
     yield made
     control.stop(state_dir)
 

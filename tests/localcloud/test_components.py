@@ -32,7 +32,7 @@ def client(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCALCLOUD_SCALING_SPEED", "60")
         made = connect(control.start(state_dir, images=images, lifetime=600))
-    put_model(made("s3"))
+    put_model(made)
     yield made
     control.stop(state_dir)
 

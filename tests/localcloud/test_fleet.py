@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from localcloud.actors import Actor
 from localcloud.config import Config, Image
 from localcloud.sagemaker import archive, fleet, runtime
 from localcloud.sagemaker.components.component import ComponentSpec, InferenceComponent
@@ -17,6 +18,8 @@ from localcloud.sagemaker.endpoint import Deployment, Endpoint
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import Host, Instance, InstanceSpec
 from localcloud.sagemaker.runtime import Invocation, Unavailable
+
+ACTOR = Actor("arn:aws:iam::123456789012:role/r", "123456789012", "us-east-1", "sagemaker.amazonaws.com")
 
 
 def test_the_supervisor_survives_what_it_did_not_expect(
@@ -65,7 +68,7 @@ def test_a_request_follows_the_endpoint_to_the_fleet_that_replaced_its_own(
     monkeypatch.setattr(
         runtime, "_ask", lambda *_: SimpleNamespace(status=200, headers={}, data=b"from green")
     )
-    instance = SimpleNamespace(id="i-1", spec=SimpleNamespace(variant_name="main"))
+    instance = SimpleNamespace(id="i-1", spec=SimpleNamespace(variant_name="main", capture=None))
     blue, green = Fake(), Fake(instance)
     assert invocation([blue, green], monkeypatch).ask(None, b"", {}, 0.0)[1] == b"from green"
     with pytest.raises(Unavailable, match="has no healthy instance"):
@@ -83,8 +86,9 @@ def test_a_damaged_archive_is_model_data_that_cannot_be_extracted(
     data = buffer.getvalue()
     damaged = data[:100] + b"\xff" * 60 + data[160:]
     monkeypatch.setattr(archive, "find", lambda *_: SimpleNamespace(value=damaged))
+    monkeypatch.setattr(Actor, "check_read", lambda *_: None)
     with pytest.raises(archive.ModelDataError, match="Failed to extract model data archive"):
-        archive.unpack("s3://b/k", "123456789012", tmp_path / "model")
+        archive.unpack("s3://b/k", ACTOR, tmp_path / "model")
 
 
 def test_copies_that_cannot_come_for_an_unforeseen_reason_leave_the_component_in_service(
@@ -94,7 +98,7 @@ def test_copies_that_cannot_come_for_an_unforeseen_reason_leave_the_component_in
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(Fleet, "resize", break_down)
-    spec = ComponentSpec("123456789012", "us-east-1", "e", "main", "image", None, component_name="c")
+    spec = ComponentSpec(ACTOR, "e", "main", "image", None, component_name="c")
     request = {"Specification": {}, "RuntimeConfig": {"CopyCount": 1}}
     component = InferenceComponent(request, "arn", spec, {}, cast(Host, None))
     component.status = "InService"
@@ -119,8 +123,11 @@ def test_an_update_that_fails_for_an_unforeseen_reason_leaves_the_old_fleet_in_s
 
 
 @pytest.mark.parametrize("isolated", [False, True])
-def test_an_isolated_container_gets_no_credentials(tmp_path: Path, isolated: bool) -> None:
+def test_an_isolated_container_gets_no_credentials(
+    tmp_path: Path, isolated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Actor, "credentials", lambda *_, **__: {"AWS_SESSION_TOKEN": "t"})
     host = Host(Config(tmp_path, "http://127.0.0.1:1"), tmp_path)
-    spec = InstanceSpec("123456789012", "us-east-1", "e", "main", "image", None, isolated=isolated)
+    spec = InstanceSpec(ACTOR, "e", "main", "image", None, isolated=isolated)
     environment = Instance(spec, host)._environment(Image(("serve",)), tmp_path, tmp_path)
     assert isolated == (not [name for name in environment if name.startswith("AWS_")])

@@ -30,7 +30,7 @@ NO_PING = (
 
 @pytest.fixture(scope="module")
 def bucket(client: Client) -> str:
-    put_model(client("s3"))
+    put_model(client)
     return "models"
 
 
@@ -479,15 +479,6 @@ def test_a_model_answers_what_it_was_created_with(deployer: Deployer) -> None:
     ("field", "value"),
     [
         ("AsyncInferenceConfig", {"OutputConfig": {"S3OutputPath": "s3://models/out"}}),
-        (
-            "DataCaptureConfig",
-            {
-                "EnableCapture": True,
-                "InitialSamplingPercentage": 100,
-                "DestinationS3Uri": "s3://models/capture",
-                "CaptureOptions": [{"CaptureMode": "Input"}],
-            },
-        ),
     ],
 )
 def test_a_configuration_that_would_not_be_carried_out_is_refused(
@@ -529,7 +520,7 @@ def test_no_instance_outlives_a_killed_cloud(
     info = control.start(tmp_path, images=images, lifetime=300)
     try:
         client = connect(info)
-        put_model(client("s3"))
+        put_model(client)
         deployer = Deployer(client("sagemaker"))
         name = deployer.up()
         answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"x")

@@ -18,6 +18,7 @@ from botocore.validate import ParamValidator
 
 from localcloud import control
 from localcloud.control import CloudInfo
+from tests.localcloud.endpoints import make_role
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/training"
@@ -55,7 +56,7 @@ class Trainer:
         self.sagemaker = client("sagemaker")
         self.s3 = client("s3")
         self.s3.create_bucket(Bucket="training")
-        client("iam").create_role(RoleName="training", AssumeRolePolicyDocument=json.dumps(TRUST))
+        make_role(client("iam"), ROLE)
 
     def put(self, **objects: str) -> None:
         for name, content in objects.items():

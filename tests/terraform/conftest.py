@@ -91,7 +91,7 @@ def beside_endpoint(tmp_path: Path, initialize: Initialize) -> Iterator[BesideEn
         directory.mkdir()
         (directory / "main.tf").write_text(main)
         root = Root(directory, initialize(directory), cloud)
-        put_model(root.client("s3"))
+        put_model(root.client)
         endpoint = Deployer(root.client("sagemaker")).up()
         root.environment["TF_VAR_endpoint"] = endpoint
         return root, endpoint

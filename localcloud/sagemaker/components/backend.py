@@ -13,6 +13,7 @@ from localcloud.sagemaker.components.component import ComponentSpec, InferenceCo
 from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.sagemaker.instance import STARTUP_TIMEOUT, Host
 from localcloud.sagemaker.jobs import listing, shapes
+from localcloud.sagemaker.records import ModelRecord
 from localcloud.sagemaker.transform.backend import TransformBackend
 
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
@@ -48,7 +49,7 @@ class ComponentBackend(TransformBackend):
                 f'The variant "{request.get("VariantName")}" of endpoint "{endpoint.arn}" takes no inference '
                 "components: its configuration names a model, or there is none of the name."
             )
-        spec, image = self._component_spec(name, endpoint.endpoint_name, variant, request["Specification"])
+        spec, image = self._component_spec(name, endpoint, variant, request["Specification"])
         component = InferenceComponent(request, endpoint.arn, spec, image, self.host)
         with self.jobs_lock:
             if name in self.components:
@@ -71,7 +72,7 @@ class ComponentBackend(TransformBackend):
         variant = endpoint.component_variant(component.variant_name)
         if variant is None:
             raise ValidationError(f'The endpoint "{endpoint.arn}" takes no inference components any more.')
-        spec, image = self._component_spec(component.name, component.endpoint_name, variant, specification)
+        spec, image = self._component_spec(component.name, endpoint, variant, specification)
         component.update(specification, spec, image, copies)
         return component
 
@@ -119,24 +120,27 @@ class ComponentBackend(TransformBackend):
         )
 
     def _component_spec(
-        self, name: str, endpoint: str, variant: dict[str, Any], specification: dict[str, Any]
+        self, name: str, endpoint: Endpoint, variant: dict[str, Any], specification: dict[str, Any]
     ) -> tuple[ComponentSpec, dict[str, Any]]:
-        container, isolated = specification.get("Container"), False
+        container = specification.get("Container")
         if container is None:
             model = self._model(specification["ModelName"])
-            container, isolated = model.all_containers[0], model.isolated
+            container = model.all_containers[0]
+        else:  # what a model says otherwise, its configuration says
+            model = ModelRecord(
+                self.account_id, self.region_name, {"ModelName": name, **(endpoint.current_config or {})}
+            )
         startup = specification.get("StartupParameters") or {}
         image = container.get("Image", "")
         spec = ComponentSpec(
-            account_id=self.account_id,
-            region=self.region_name,
-            endpoint_name=endpoint,
+            actor=model.actor("endpoint", endpoint.endpoint_name),
+            endpoint_name=endpoint.endpoint_name,
             variant_name=variant["VariantName"],
             image=image,
             model_data_url=container.get("ModelDataUrl") or container.get("ArtifactUrl"),
             environment=container.get("Environment") or {},
             startup_timeout=startup.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_TIMEOUT),
-            isolated=isolated,
+            isolated=model.isolated,
             instance_type=variant["InstanceType"],
             component_name=name,
         )

@@ -38,6 +38,9 @@ class ComponentSpec(InstanceSpec):
     def dimensions(self) -> dict[str, str]:
         return {"InferenceComponentName": self.component_name}
 
+    def usage(self, instance_id: str) -> dict[str, dict[str, str]]:
+        return {**super().usage(instance_id), "/aws/sagemaker/InferenceComponents": self.dimensions}
+
 
 class InferenceComponent:
     """Copies are processes. Each stands for a place on an instance that there is, or that comes with it."""

@@ -31,12 +31,12 @@ def upload(folders: list[Path], target: Location, *, compressed: bool, work: Pat
     if not compressed:
         for name, path in found.items():
             target.below(name).upload(path)
-        return Location(target.account_id, target.bucket, target.key + "/")
+        return target.at(target.key + "/")
     archive = work / f"{target.key.rpartition('/')[2]}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:  # weights do not get smaller with more effort
         for name, path in found.items():
             tar.add(path.resolve(), name, recursive=False)
-    there = Location(target.account_id, target.bucket, target.key + ".tar.gz")
+    there = target.at(target.key + ".tar.gz")
     there.upload(archive)
     archive.unlink()
     return there

@@ -70,9 +70,11 @@ class JobsBackend(SageMakerModelBackend):
 
     # Training jobs
 
-    def start_training_job(self, given: dict[str, Any]) -> TrainingJob:
-        request = requests.complete(given, self.account_id, self.region_name)
-        job = TrainingJob(self.account_id, self.region_name, self.jobs_host, self.jobs_settings, request)
+    def start_training_job(self, given: dict[str, Any], tuning_job_arn: str | None = None) -> TrainingJob:
+        request = requests.complete(given, self.account_id, self.region_name, tuning_job_arn or "")
+        job = TrainingJob(
+            self.account_id, self.region_name, self.jobs_host, self.jobs_settings, request, tuning_job_arn
+        )
         with self.jobs_lock:
             if job.name in self.jobs:
                 raise ResourceInUseException(
@@ -132,9 +134,7 @@ class JobsBackend(SageMakerModelBackend):
         plan = tuning_requests.read(given, self.account_id, self.region_name)
 
         def launch(request: dict[str, Any]) -> TrainingJob:
-            training_job = self.start_training_job(request)
-            training_job.tuning_job_arn = job.arn
-            return training_job
+            return self.start_training_job(request, job.arn)
 
         job = TuningJob(self.account_id, self.region_name, plan, launch)
         with self.jobs_lock:

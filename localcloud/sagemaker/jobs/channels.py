@@ -6,17 +6,18 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from localcloud.actors import Actor
 from localcloud.sagemaker.jobs.storage import Location, StorageError, download
 
 
-def bring(channel: dict[str, Any], account_id: str, folders: list[Path]) -> None:
+def bring(channel: dict[str, Any], actor: Actor, folders: list[Path]) -> None:
     """Fill each instance's folder of the channel. An object is downloaded once and linked into the other folders.
 
     Raises:
-        StorageError: there is nothing to download, or a key makes no file name.
+        StorageError: there is nothing to download, the actor may not, or a key makes no file name.
     """
     source = channel["DataSource"]["S3DataSource"]
-    location = Location.of(source["S3Uri"], account_id)
+    location = Location.of(source["S3Uri"], actor.account_id, actor)
     for folder in folders:
         folder.mkdir(parents=True)
     objects = [key for key in location.objects() if not key.name.endswith("/")]
@@ -28,7 +29,7 @@ def bring(channel: dict[str, Any], account_id: str, folders: list[Path]) -> None
         targets = [folders[number % len(folders)]] if sharded else folders
         first, *others = (folder / name for folder in targets)
         try:
-            download(key, first)
+            download(key, first, actor)
             for other in others:
                 other.parent.mkdir(parents=True, exist_ok=True)
                 os.link(first, other)

@@ -29,7 +29,7 @@ class Checkpoints:
         """Bring what S3 has into the folder.
 
         Raises:
-            StorageError: there is no such bucket.
+            StorageError: there is no such bucket, or the job may not read what is in it.
         """
         if self._location.bucket_or_none() is None:
             raise StorageError(
@@ -41,7 +41,7 @@ class Checkpoints:
             if key.name.endswith("/"):
                 continue
             name = file_name(self._location, key.name)
-            download(key, self._folder / name)
+            download(key, self._folder / name, self._location.actor)
             self._uploaded[name] = _version(self._folder / name)
 
     def follow(self) -> None:

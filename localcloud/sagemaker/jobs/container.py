@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from localcloud import logs
+from localcloud.actors import Actor
 from localcloud.config import Config, Image
 from localcloud.processes import Child, spawn
 from localcloud.sagemaker.jobs import channels
@@ -33,8 +34,7 @@ class Cluster:
     config: Config
     image: Image
     job_arn: str
-    account_id: str
-    region: str
+    actor: Actor
     request: dict[str, Any]  # as CreateTrainingJob took it
     hosts: tuple[str, ...]
     master_port: int
@@ -85,7 +85,10 @@ class Container:
         )
         cluster = self._cluster
         name = f"{cluster.job_name}/{self.host}-{cluster.log_time}"
-        stream = logs.Stream(cluster.account_id, cluster.region, LOG_GROUP, name, returns=False)
+        actor = cluster.actor
+        stream = logs.Stream(
+            actor.account_id, actor.region, LOG_GROUP, name, returns=False, actor=actor, looks=True
+        )
         self._log = logs.follow(cast("IO[bytes]", self._child.stdout), stream, on_line)
 
     def _command(self) -> list[str]:
@@ -104,9 +107,7 @@ class Container:
         given = cluster.request.get("Environment") or {}
         return {
             **own,
-            **({} if cluster.request["EnableNetworkIsolation"] else cluster.config.aws_environment()),
-            "AWS_REGION": cluster.region,
-            "AWS_DEFAULT_REGION": cluster.region,
+            **self._aws(),
             "PATH": os.pathsep.join(filter(None, [python, os.environ.get("PATH")])),
             "TMPDIR": str(self.folder / "tmp"),
             "PYTHONUNBUFFERED": "1",
@@ -119,6 +120,15 @@ class Container:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(cluster.master_port),
         }
+
+    def _aws(self) -> dict[str, str]:
+        """The role's credentials, for as long as a role's session may last; none in an isolated container."""
+        cluster = self._cluster
+        region = {"AWS_REGION": cluster.actor.region, "AWS_DEFAULT_REGION": cluster.actor.region}
+        if cluster.request["EnableNetworkIsolation"]:
+            return region
+        credentials = cluster.actor.credentials("SageMaker", seconds=43_200)
+        return {**cluster.config.aws_environment(), **credentials, **region}
 
     def _toolkit(self) -> dict[str, str]:
         """What SageMaker's training toolkit would set inside of the container."""

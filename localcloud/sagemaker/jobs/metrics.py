@@ -12,6 +12,7 @@ from typing import Any
 
 from moto.core.utils import utcnow
 
+from localcloud.actors import Actor
 from localcloud.metrics import Metrics
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
@@ -27,10 +28,8 @@ class Value:
 class Scanner:
     """Called with each line of each instance's log."""
 
-    def __init__(
-        self, account_id: str, region: str, job_name: str, definitions: list[dict[str, str]]
-    ) -> None:
-        self._account_id, self._region, self._job_name = account_id, region, job_name
+    def __init__(self, actor: Actor, job_name: str, definitions: list[dict[str, str]]) -> None:
+        self._actor, self._job_name = actor, job_name
         self._patterns = [(one["Name"], re.compile(one["Regex"])) for one in definitions]
         self._values: dict[str, deque[Value]] = {}
         self._lock = threading.Lock()
@@ -49,8 +48,10 @@ class Scanner:
             return
         with self._lock:
             self._values.setdefault(name, deque(maxlen=_KEPT)).append(Value(value, utcnow()))
-        dimensions = {"TrainingJobName": self._job_name}
-        Metrics.record(self._account_id, self._region, NAMESPACE, dimensions, {name: (value, "None")})
+        actor = self._actor
+        if actor.may("cloudwatch:PutMetricData", cloudwatch__namespace=NAMESPACE):
+            dimensions = {"TrainingJobName": self._job_name}
+            Metrics.record(actor.account_id, actor.region, NAMESPACE, dimensions, {name: (value, "None")})
 
     def values(self, name: str) -> list[float]:
         """All values so far, oldest first."""

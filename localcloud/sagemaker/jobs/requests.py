@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from typing import Any
 
-from moto.iam.exceptions import NotFoundException
-from moto.iam.models import iam_backends
 from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.utils import arn_formatter
 
 from localcloud import accepted
+from localcloud.actors import Actor
 from localcloud.sagemaker.jobs import members, shapes
-from localcloud.sagemaker.jobs.storage import Location
+from localcloud.sagemaker.jobs.storage import Location, StorageError
 
 _MAX_RUNTIME = 86_400  # s, where the request says nothing
 _LONGEST_RUNTIME = 28 * 86_400  # s
+SERVICE = "sagemaker.amazonaws.com"
 _CHECKPOINTS = "/opt/ml/checkpoints"
 _NOT_IMPLEMENTED = (
     "DebugHookConfig",
@@ -41,7 +41,6 @@ _NOT_IMPLEMENTED = (
 )
 _NOT_CARRIED_OUT = (
     "EnableNetworkIsolation",
-    "VpcConfig",
     "EnableInterContainerTrafficEncryption",
     "RetryStrategy",
     "OutputDataConfig.KmsKeyId",
@@ -49,7 +48,7 @@ _NOT_CARRIED_OUT = (
 )
 
 
-def complete(given: dict[str, Any], account_id: str, region: str) -> dict[str, Any]:
+def complete(given: dict[str, Any], account_id: str, region: str, tuning_job_arn: str = "") -> dict[str, Any]:
     """The request with AWS's defaults.
 
     Raises:
@@ -70,11 +69,26 @@ def complete(given: dict[str, Any], account_id: str, region: str) -> dict[str, A
     _algorithm(request)
     _resources(request)
     _stopping_condition(request)
-    _check_role(request["RoleArn"], account_id)
-    _inputs(request, account_id, region)
+    mine = actor(request, account_id, region, tuning_job_arn)
+    _check_role(mine)
+    _inputs(request, mine)
     _outputs(request, account_id)
     members.warn("CreateTrainingJob", request, _NOT_CARRIED_OUT)
     return request
+
+
+def actor(request: dict[str, Any], account_id: str, region: str, by: str = "") -> Actor:
+    """Who the job is to its role. `by`: the ARN of the tuning job that it is of."""
+    vpc = request.get("VpcConfig") or {}
+    return Actor(
+        role=request["RoleArn"],
+        account_id=account_id,
+        region=region,
+        service=SERVICE,
+        arn=by or str(arn_formatter("training-job", request["TrainingJobName"], account_id, region)),
+        subnets=tuple(vpc.get("Subnets") or ()),
+        groups=tuple(vpc.get("SecurityGroupIds") or ()),
+    )
 
 
 def _algorithm(request: dict[str, Any]) -> None:
@@ -137,31 +151,15 @@ def _stopping_condition(request: dict[str, Any]) -> None:
         )
 
 
-def _check_role(arn: str, account_id: str) -> None:
-    try:
-        role = iam_backends[account_id]["aws"].get_role_by_arn(arn)
-        trust = json.loads(role.assume_role_policy_document)
-    except (NotFoundException, ValueError):
-        trust = {}
-    if not _trusts_sagemaker(trust):
+def _check_role(actor: Actor) -> None:
+    if not actor.assumable():
         raise ValidationError(
-            f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
-            "'sagemaker.amazonaws.com' to assume the role."
+            f"Could not assume role {actor.role}. Please ensure that the role exists and allows principal "
+            f"'{SERVICE}' to assume the role."
         )
 
 
-def _trusts_sagemaker(document: dict[str, Any]) -> bool:
-    statements = document.get("Statement", [])
-    for statement in statements if isinstance(statements, list) else [statements]:
-        principal = statement.get("Principal", {})
-        services = principal.get("Service", []) if isinstance(principal, dict) else []
-        services = [services] if isinstance(services, str) else services
-        if statement.get("Effect") == "Allow" and "sagemaker.amazonaws.com" in services:
-            return True
-    return False
-
-
-def _inputs(request: dict[str, Any], account_id: str, region: str) -> None:
+def _inputs(request: dict[str, Any], actor: Actor) -> None:
     channels = request.get("InputDataConfig") or []
     names = [channel["ChannelName"] for channel in channels]
     if len(set(names)) < len(names):
@@ -172,11 +170,15 @@ def _inputs(request: dict[str, Any], account_id: str, region: str) -> None:
     for channel in channels:
         _refuse_other_than_files(channel)
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        location = Location.of(uri, account_id)
-        if not location.objects():
+        location = Location.of(uri, actor.account_id, actor)
+        try:
+            found = location.objects()
+        except StorageError:
+            found = []
+        if not found:
             raise ValidationError(
                 f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
-                f"bucket exists in the selected region ({region}), that objects exist under that S3 prefix, and "
+                f"bucket exists in the selected region ({actor.region}), that objects exist under that S3 prefix, and "
                 f'that the role "{request["RoleArn"]}" has "s3:ListBucket" permissions on bucket '
                 f'"{location.bucket}".'
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlparse
@@ -12,6 +12,9 @@ from urllib.parse import urlparse
 from moto.s3 import notifications
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, s3_backends
+
+from localcloud.actors import Actor
+from localcloud.authorization import Denied
 
 _BLOCK = 1024 * 1024  # bytes
 
@@ -22,25 +25,29 @@ class StorageError(Exception):
 
 @dataclass(frozen=True)
 class Location:
-    """s3://bucket/key, in any account's buckets."""
+    """s3://bucket/key, in any account's buckets, as the actor may use it; None: as the cloud itself."""
 
     account_id: str
     bucket: str
     key: str
+    actor: Actor | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, uri: str, account_id: str) -> Location:
+    def of(cls, uri: str, account_id: str, actor: Actor | None = None) -> Location:
         parts = urlparse(uri)
         if parts.scheme != "s3":
             raise NotImplementedError(f"S3 locations as {parts.scheme} URLs")
-        return cls(account_id, parts.netloc, parts.path.lstrip("/"))
+        return cls(account_id, parts.netloc, parts.path.lstrip("/"), actor)
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
     def below(self, name: str) -> Location:
         """The location `name` under this one as a folder."""
-        return Location(self.account_id, self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+        return self.at(f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+
+    def at(self, key: str) -> Location:
+        return Location(self.account_id, self.bucket, key, self.actor)
 
     def bucket_or_none(self) -> FakeBucket | None:
         try:
@@ -49,7 +56,16 @@ class Location:
             return None
 
     def objects(self) -> list[FakeKey]:
-        """The objects whose keys begin with this one, by key; none without the bucket."""
+        """The objects whose keys begin with this one, by key; none without the bucket.
+
+        Raises:
+            StorageError: the actor may not list them.
+        """
+        try:
+            if self.actor is not None:
+                self.actor.check_list(self.bucket, self.key)
+        except Denied as error:
+            raise StorageError(_download_failed(error)) from error
         bucket = self.bucket_or_none()
         if bucket is None:
             return []
@@ -65,7 +81,7 @@ class Location:
         """Store what is in the file. It is seen whole or not at all.
 
         Raises:
-            StorageError: the bucket is gone.
+            StorageError: the bucket is gone, or the actor may not.
         """
         bucket = self.bucket_or_none()
         if bucket is None:
@@ -73,6 +89,13 @@ class Location:
                 f"ClientError: Artifact upload failed:Error 4: NoSuchBucket (404) The specified bucket "
                 f"{self.bucket} does not exist"
             )
+        try:
+            if self.actor is not None:
+                self.actor.check_write(bucket, self.key)
+        except Denied as error:
+            raise StorageError(
+                f"ClientError: Artifact upload failed:Error 4: AccessDenied (403): {error.message}"
+            ) from error
         rule = (bucket.encryption or {}).get("Rule", {})
         encryption = rule.get("ApplyServerSideEncryptionByDefault", {})
         key = FakeKey(
@@ -101,7 +124,21 @@ class Location:
         notifications.send_event(self.account_id, event, bucket, key)
 
 
-def download(key: FakeKey, path: Path) -> None:
+def _download_failed(error: Denied) -> str:
+    return f"ClientError: Data download failed:AccessDenied (403): {error.message}"
+
+
+def may_read(key: FakeKey, actor: Actor | None) -> None:
+    """Raises StorageError."""
+    try:
+        if actor is not None:
+            actor.check_read(key)
+    except Denied as error:
+        raise StorageError(_download_failed(error)) from error
+
+
+def download(key: FakeKey, path: Path, actor: Actor | None) -> None:
+    may_read(key, actor)
     path.parent.mkdir(parents=True, exist_ok=True)
     position = 0
     with path.open("wb") as file:

@@ -15,10 +15,13 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.utils import arn_formatter
 
+from localcloud import interfaces
+from localcloud.authorization import Denied
 from localcloud.config import Image
 from localcloud.http_server import HOST
+from localcloud.sagemaker import capacity
 from localcloud.sagemaker.instance import Host
-from localcloud.sagemaker.jobs import artifacts, channels
+from localcloud.sagemaker.jobs import artifacts, channels, requests
 from localcloud.sagemaker.jobs.checkpoints import Checkpoints
 from localcloud.sagemaker.jobs.container import Cluster, Container, end
 from localcloud.sagemaker.jobs.course import Course
@@ -56,19 +59,26 @@ class JobError(Exception):
 
 class TrainingJob:
     def __init__(
-        self, account_id: str, region: str, host: Host, settings: Settings, request: dict[str, Any]
+        self,
+        account_id: str,
+        region: str,
+        host: Host,
+        settings: Settings,
+        request: dict[str, Any],
+        tuning_job_arn: str | None = None,
     ) -> None:
         """`request`: valid, with AWS's defaults in it."""
         self.name = str(request["TrainingJobName"])
         self.arn = str(arn_formatter("training-job", self.name, account_id, region))
         self.tags: list[dict[str, str]] = list(request.get("Tags") or [])
         self.request = {name: value for name, value in request.items() if name != "Tags"}
-        self.tuning_job_arn: str | None = None
+        self.tuning_job_arn = tuning_job_arn
         self.spot = bool(request["EnableManagedSpotTraining"])
         self.course = Course(spot=self.spot)
         definitions = request["AlgorithmSpecification"].get("MetricDefinitions") or []
-        self.metrics = Scanner(account_id, region, self.name, definitions)
-        self._account_id, self._region = account_id, region
+        self._actor = requests.actor(request, account_id, region, tuning_job_arn or "")
+        self.metrics = Scanner(self._actor, self.name, definitions)
+        self._account_id = account_id
         self._host, self._settings = host, settings
         self._folder = host.folder / secrets.token_hex(
             4
@@ -93,7 +103,8 @@ class TrainingJob:
     # Operations
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name=f"training job {self.name}", daemon=True).start()
+        run = capacity.carried_on(self._run)
+        threading.Thread(target=run, name=f"training job {self.name}", daemon=True).start()
 
     def stop(self) -> None:
         with self.course.lock:
@@ -126,7 +137,7 @@ class TrainingJob:
     def _run(self) -> None:
         reason: str | None = None
         try:
-            over = self._attempts()
+            over = self._attached()
             stopped_late = over is _End.EXITED and self._stop.is_set()  # while it uploaded
             outcome = _OUTCOMES[_End.STOPPED if stopped_late else over]
         except (JobError, StorageError) as error:
@@ -142,8 +153,21 @@ class TrainingJob:
         log.info("training job %s is %s; failure: %s", self.name, outcome, reason)
         self.ended.set()
 
-    def _attempts(self) -> _End:
+    def _attached(self) -> _End:
         image = self._image()
+        try:
+            made = interfaces.attach(self._actor, f"[Do not delete] ENI managed by SageMaker for {self.name}")
+        except Denied as error:
+            raise JobError(
+                f"ClientError: Access denied when creating a network interface in your VPC: {error.message}"
+            ) from error
+        try:
+            return self._attempts(image)
+        finally:
+            end(self._containers, 0)
+            interfaces.detach(self._actor, made)
+
+    def _attempts(self, image: Image) -> _End:
         while True:
             over = self._attempt(image)
             if over is not _End.INTERRUPTED:
@@ -159,6 +183,14 @@ class TrainingJob:
     def _image(self) -> Image:
         uri = self.request["AlgorithmSpecification"]["TrainingImage"]
         image = self._host.image(uri)
+        refused = self._actor.check_pull(uri) if image is not None else None
+        if refused is not None:
+            raise JobError(
+                f"ClientError: Access denied for repository: {uri.partition('/')[2].partition(':')[0]} in registry ID: "
+                f"{uri.partition('.')[0]} Please check if your role {self.request['RoleArn']} has proper pull "
+                "permissions for SageMaker: ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, "
+                f"ecr:GetDownloadUrlForLayer. (AccessDenied: ecr:{refused})"
+            )
         if image is None or not image.train:
             repository = uri.partition("/")[2].partition(":")[0].partition("@")[0] or uri
             known = ", ".join(self._host.config.repositories("train")) or "none"
@@ -184,6 +216,8 @@ class TrainingJob:
     def _attempt(self, image: Image) -> _End:
         """Run the job on fresh instances until they are done or taken away."""
         self.course.say("Preparing the instances for training")
+        if capacity.is_withheld():
+            raise JobError(capacity.INSUFFICIENT_FOR_JOB)
         self._attempt_number += 1
         self._log_time = max(int(time.time()), self._log_time + 1)  # each attempt has log streams of its own
         folder = self._folder / str(self._attempt_number)
@@ -192,8 +226,7 @@ class TrainingJob:
             self._host.config,
             image,
             self.arn,
-            self._account_id,
-            self._region,
+            self._actor,
             self.request,
             hosts,
             _free_port(),
@@ -236,12 +269,12 @@ class TrainingJob:
         self.course.enter("Downloading")
         for channel in self.request.get("InputDataConfig") or []:
             folders = [one.base / "input" / "data" / channel["ChannelName"] for one in containers]
-            channels.bring(channel, self._account_id, folders)
+            channels.bring(channel, self._actor, folders)
         config = self.request.get("CheckpointConfig")
         if config is None:
             return []
         below = config["LocalPath"].removeprefix("/opt/ml").strip("/")
-        location = Location.of(config["S3Uri"], self._account_id)
+        location = Location.of(config["S3Uri"], self._account_id, self._actor)
         checkpoints = [Checkpoints(one.base / below, location, one.folder) for one in containers]
         for one in checkpoints:
             one.restore()
@@ -291,7 +324,7 @@ class TrainingJob:
     @property
     def _output(self) -> Location:
         path = self.request["OutputDataConfig"]["S3OutputPath"]
-        return Location.of(path, self._account_id).below(f"{self.name}/output")
+        return Location.of(path, self._account_id, self._actor).below(f"{self.name}/output")
 
     # Answers
 

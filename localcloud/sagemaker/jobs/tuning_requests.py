@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.utils import arn_formatter
 
 from localcloud.sagemaker.jobs import ranges, requests, shapes
 from localcloud.sagemaker.jobs.ranges import Range, Words
@@ -105,7 +106,12 @@ def read(given: dict[str, Any], account_id: str, region: str) -> Plan:
     both = sorted(static.keys() & {one.name for one in searched})
     if both:
         raise ValidationError(f"Hyperparameters can be static or tuned, not both: {both}.")
-    requests.complete(plan.trial("trial", {one.name: "0" for one in searched}), account_id, region)
+    arn = str(
+        arn_formatter(
+            "hyper-parameter-tuning-job", request["HyperParameterTuningJobName"], account_id, region
+        )
+    )
+    requests.complete(plan.trial("trial", {one.name: "0" for one in searched}), account_id, region, arn)
     return plan
 
 

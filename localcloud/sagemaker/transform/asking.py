@@ -48,6 +48,11 @@ class TransformSpec(InstanceSpec):
     def log_stream(self, instance_id: str) -> str:
         return f"{self.endpoint_name}/{instance_id}-{self.log_time}"
 
+    def usage(self, instance_id: str) -> dict[str, dict[str, str]]:
+        return {
+            "/aws/sagemaker/TransformJobs": {"Host": f"{self.endpoint_name}/{instance_id}-{self.log_time}"}
+        }
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -105,6 +110,8 @@ class Asker:
             spec.log_group,
             f"{spec.log_stream(instance.id)}/data-log",
             returns=False,
+            actor=spec.actor,
+            looks=True,
         )
         self.say(str(self.parameters))
 

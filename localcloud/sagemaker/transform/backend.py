@@ -37,8 +37,8 @@ class TransformBackend(JobsBackend):
         model = self._model(request["ModelName"])
         if len(model.all_containers) > 1:
             raise NotImplementedError("CreateTransformJob with an inference pipeline (several containers)")
-        store = Store(self.account_id, model.request.get("ExecutionRoleArn", ""))
-        job = TransformJob(request, self._transform_spec(request, model), self.transform_host, store)
+        spec = self._transform_spec(request, model)
+        job = TransformJob(request, spec, self.transform_host, Store(spec.actor))
         with self.jobs_lock:
             if job.name in self.transforms:
                 raise ResourceInUseException(
@@ -66,8 +66,7 @@ class TransformBackend(JobsBackend):
             "SAGEMAKER_BATCH_STRATEGY": requests.STRATEGIES.get(request.get("BatchStrategy", "")),
         }
         return TransformSpec(
-            account_id=self.account_id,
-            region=self.region_name,
+            actor=model.actor("transform-job", request["TransformJobName"]),
             endpoint_name=request["TransformJobName"],
             variant_name="transform",
             image=container.get("Image", ""),

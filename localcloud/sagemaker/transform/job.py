@@ -14,6 +14,7 @@ from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.utils import arn_formatter
 
+from localcloud.sagemaker import capacity
 from localcloud.sagemaker.instance import Host, Instance, PingError, StartError
 from localcloud.sagemaker.jobs.storage import StorageError
 from localcloud.sagemaker.transform.asking import AnswerError, Asker, TransformSpec
@@ -56,6 +57,10 @@ class TransformJob:
         return self.status in ("Completed", "Failed", "Stopped")
 
     @property
+    def running(self) -> list[Instance]:
+        return [] if self.over else [one for one in self._instances if one.alive]
+
+    @property
     def instance_count(self) -> int:
         return int(self.request["TransformResources"]["InstanceCount"])
 
@@ -66,7 +71,8 @@ class TransformJob:
     # Operations
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name=f"transform job {self.name}", daemon=True).start()
+        run = capacity.carried_on(self._run)
+        threading.Thread(target=run, name=f"transform job {self.name}", daemon=True).start()
 
     def stop(self) -> None:
         with self._lock:
@@ -109,6 +115,8 @@ class TransformJob:
         self._modified = utcnow()
 
     def _transform(self) -> None:
+        if capacity.is_withheld():
+            raise JobError(capacity.INSUFFICIENT_FOR_JOB)
         items = self._store.items(self.request)
         self._began = utcnow()
         self._instances = [Instance(self._spec, self._host) for _ in range(self.instance_count)]
@@ -144,7 +152,6 @@ class TransformJob:
         if self._stop.is_set():
             return
         try:
-            self._store.may_read(item)
             self._store.write(item, asker.answer(item.read()))
         except AnswerError as error:
             if not self._stop.is_set():

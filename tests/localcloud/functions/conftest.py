@@ -30,6 +30,14 @@ SETTINGS = {
 }
 
 
+TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
 @dataclass(frozen=True)
 class Answer:
     value: Any
@@ -46,7 +54,9 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._numbers = itertools.count()
         self.made: list[str] = []
-        role = self.client("iam").create_role(RoleName="functions", AssumeRolePolicyDocument="{}")
+        iam = self.client("iam")
+        role = iam.create_role(RoleName="functions", AssumeRolePolicyDocument=policy(TRUST))
+        iam.put_role_policy(RoleName="functions", PolicyName="all", PolicyDocument=policy(ALL))
         self.role = role["Role"]["Arn"]
 
     def client(self, service: str) -> Any:
@@ -56,8 +66,8 @@ class Aws:
                 service,
                 endpoint_url=self.info.endpoint_url,
                 region_name=self.info.region,
-                aws_access_key_id="any",
-                aws_secret_access_key="any",
+                aws_access_key_id="local",
+                aws_secret_access_key="local",
                 config=config,
             )
         return self._clients[service]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -427,9 +428,36 @@ def test_asynchronous_payloads_are_limited_to_256_kilobytes(aws: Any) -> None:
     )
 
 
-def test_destinations_are_refused_by_name(aws: Any) -> None:
-    with pytest.raises(ClientError, match="does not implement destinations of asynchronous invocations"):
+def test_the_outcome_of_an_asynchronous_call_goes_to_its_destination(
+    aws: Any, eventually: Callable[..., None]
+) -> None:
+    queue = aws.client("sqs").create_queue(QueueName="failures")["QueueUrl"]
+    destination = {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:123456789012:failures"}}
+    name = aws.deploy("def handler(event, context):\n    raise ValueError(event)")
+    aws.functions.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=0, DestinationConfig=destination
+    )
+    config = aws.functions.get_function_event_invoke_config(FunctionName=name)
+    assert config["DestinationConfig"] == destination
+    aws.functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'"why"')
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        messages = aws.client("sqs").receive_message(QueueUrl=queue).get("Messages", [])
+        found.extend(json.loads(message["Body"]) for message in messages)
+        return bool(found)
+
+    eventually(arrived)
+    assert found[0]["requestPayload"] == "why"
+    assert found[0]["requestContext"]["condition"] == "RetriesExhausted"
+    assert found[0]["responsePayload"]["errorMessage"] == "why"
+
+
+def test_other_destinations_are_refused_by_name(aws: Any) -> None:
+    with pytest.raises(ClientError, match="does not implement destinations other than queues and topics"):
         aws.functions.put_function_event_invoke_config(
             FunctionName=aws.deploy(PID),
-            DestinationConfig={"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:123456789012:queue"}},
+            DestinationConfig={
+                "OnFailure": {"Destination": "arn:aws:events:us-east-1:123456789012:event-bus/b"}
+            },
         )

@@ -281,7 +281,6 @@ def test_the_task_root_holds_the_zip_and_temporary_files_go_elsewhere(aws: Any) 
     ("options", "named"),
     [
         ({"Runtime": "nodejs22.x"}, "the runtime nodejs22.x (only python3.x)"),
-        ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "functions in a VPC"),
     ],
 )
 def test_what_cannot_be_run_here_is_named(aws: Any, options: dict[str, Any], named: str) -> None:

@@ -30,7 +30,7 @@ class Deployed:
         self.variables = cloud_variables(cloud)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environment |= self.variables
-        put_model(self.client("s3"))
+        put_model(self.client)
         self.endpoint = Deployer(self.client("sagemaker")).up()
 
     def client(self, service: str) -> Any:
