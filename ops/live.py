@@ -74,9 +74,12 @@ def verify(stage: Stage, outputs: dict[str, Any], golden: Golden | None) -> Repo
     return report
 
 
-def look(stage: Stage, outputs: dict[str, Any]) -> Report:
-    """Describe the endpoint, its scaling and the function, each compared with the outputs."""
-    report = Report()
+def look(stage: Stage, outputs: dict[str, Any], report: Report | None = None) -> Report:
+    """Describe the endpoint, its scaling and the function, each compared with the outputs.
+
+    A `report` that is given has also what was found before a look failed.
+    """
+    report = Report() if report is None else report
     _look_at_endpoint(stage, outputs, report)
     _look_at_function(stage, outputs, report)
     return report
