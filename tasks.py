@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from invoke import Collection, Context, Exit, task
@@ -27,11 +27,15 @@ from ops import predict as predictions
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
 from ops.jobs.follow import Detached
-from ops.live import Report, look
+from ops.live import Report
 from ops.paths import CLOUD, shown
 from ops.planned import Planned
+from ops.review import make as reviews
+from ops.review.redact import scrub
+from ops.review.review import Review
 from ops.rollout import Rollout
 from ops.stage import Stage, cloud_variables
+from ops.status import look
 from ops.sweep import Found
 from ops.tuning import Tuned
 
@@ -107,10 +111,10 @@ def errors_shown() -> Iterator[None]:
     except Detached as away:
         raise Exit(f"\n{away.rule}\n{away.remedy}", code=130) from None
     except (KennelError, CloudError) as error:
-        raise Exit(f"\nerror: {error}", code=1) from None
+        raise Exit(f"\nerror: {scrub(str(error))}", code=1) from None
     except (BotoCoreError, ClientError) as error:
         raise Exit(
-            f"\nerror: The cloud did not answer as it should.\nReceived: {error}\n"
+            f"\nerror: The cloud did not answer as it should.\nReceived: {scrub(str(error))}\n"
             "Remedy: ./inv doctor tells what is missing; then run the same command again.",
             code=1,
         ) from None
@@ -339,7 +343,10 @@ def evaluate(
         print(f"{name:20} {value}")
 
 
-@kennel_task(help=STAGE | FORCE | ROLLOUT)
+@kennel_task(
+    help=STAGE | FORCE | ROLLOUT
+    | {"json": "the review as JSON, nothing else on stdout", "no-scan": "without the policy scanner"}
+)  # fmt: skip
 def plan(
     context: Context,
     stage: str | None = None,
@@ -347,15 +354,22 @@ def plan(
     canary: str | None = None,
     linear: str | None = None,
     all_at_once: bool = False,
+    json: bool = False,
+    no_scan: bool = False,
 ) -> None:
-    """Show what an apply would change, and save exactly that."""
+    """Review what an apply would change, and save exactly that.
+
+    It ends with 0 where nothing changes, 2 where something does, 3 where that needs an approval; 1 is an error.
+    """
     rollout = Rollout.chosen(canary=canary, linear=linear, at_once=all_at_once)
     deployment = Deployment(Stage.of(stage), say)
     deployment.prepare()
-    planned = deployment.plan(force=force, rollout=rollout)
-    print(planned.summary)
-    if planned.has_changes:
-        say("\nSaved. ./inv apply applies exactly this plan.")
+    review = cast(Review, deployment.plan(force=force, rollout=rollout, scan=not no_scan).review)
+    print(reviews.as_json(review) if json else review.text())
+    if review.has_changes:
+        page = shown(deployment.stage.directory / "review.html")
+        say(f"\nSaved, and its review as {page}. ./inv apply applies exactly this plan.")
+    raise Exit(code=review.exit_code)
 
 
 @kennel_task(help=STAGE | YES | FORCE | ROLLOUT)
@@ -644,19 +658,14 @@ def image(
 
 @kennel_task(help=STAGE | JSON)
 def status(context: Context, stage: str | None = None, json: bool = False) -> None:
-    """Show what is live."""
-    chosen = Stage.of(stage)
-    outputs = Deployment(chosen, say).outputs()
-    if not outputs:
-        print("{}" if json else f"Nothing is deployed in the stage {chosen.name}.")
-        return
-    report = look(chosen, outputs)
+    """Show what is live, and what it costs an hour."""
+    found = look(Stage.of(stage))
     if json:
-        print_json({"live": [list(line) for line in report.lines], "wrong": report.wrong, "outputs": outputs})
+        print_json(found.to_dict())
     else:
-        print_report(report)
-    if report.wrong:
-        raise Exit("\n".join(report.wrong), code=1)
+        print("\n".join(found.text()))
+    if found.wrong:
+        raise Exit("\n".join(found.wrong), code=1)
 
 
 @kennel_task(help=STAGE | YES | {"keep-state": "leave the bucket with Terraform's state, empty of resources"})
@@ -777,7 +786,9 @@ def ci_setup(context: Context, stage: str | None = None, yes: bool = False, remo
     if remove:
         print(f"No pipeline may plan or apply the stage {chosen.name} any more.")
         return
-    say("GitHub's variable KENNEL_STAGES names the stages in the order in which they are applied (docs/ci.md):")
+    say(
+        "GitHub's variable KENNEL_STAGES names the stages in the order in which they are applied (docs/ci.md):"
+    )
     roles = {f"{role}_role": outputs[f"{role}_role_arn"] for role in ("plan", "apply")}
     print(json.dumps([{"name": chosen.name, **roles}]))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 from ml.artifact import unpacked
@@ -17,7 +16,6 @@ from ops import (
     fleet,
     lambda_package,
     live,
-    plan_summary,
     recovery,
     rollback,
     scaling,
@@ -30,6 +28,7 @@ from ops.jobs import sagemaker
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
 from ops.planned import Planned
 from ops.progress import Progress
+from ops.review import make
 from ops.rollout import Rollout
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper, purge_bucket, remove_bucket
@@ -91,8 +90,10 @@ class Deployment:
         self.terraform.init()
         return self.terraform.outputs()
 
-    def plan(self, *, force: bool = False, rollout: Rollout | None = None) -> Planned:
-        """Save a plan, after `prepare`; `rollout` is how this update moves traffic, if not as the stage says.
+    def plan(self, *, force: bool = False, rollout: Rollout | None = None, scan: bool = False) -> Planned:
+        """Save a plan, after `prepare`, and its review.
+
+        `rollout` is how this update moves traffic, if not as the stage says; `scan`: let the policy scanner look, too.
 
         Raises:
             KennelError: the inputs are not fit to be planned, or the model is worse than the deployed one.
@@ -115,21 +116,19 @@ class Deployment:
             arguments.append(f"-replace={CONFIGURATION}")  # its count and its way of moving traffic are old
         with Progress("plan") as progress:
             has_changes = self.terraform.plan(self.plan_file, arguments, progress.on_event)
-        shown_plan = self.terraform.show(self.plan_file) if has_changes else {}
-        changes, moved = plan_summary.changes(shown_plan), update.of_plan(shown_plan, running)
-        notes = moved.lines if moved else ()
-        if rollout is not None and moved is None:
-            notes = (f"Traffic ({rollout}): nothing to move, the endpoint's configuration stays.",)
+        shown_plan = self.terraform.show(self.plan_file)
+        moved = update.of_plan(shown_plan, running)
+        review = make.make(
+            self.stage, self.terraform, self.plan_file, shown_plan, has_changes=has_changes, fleet=running,
+            models=(deployed, model), update=moved, rollout=rollout, scan=scan,
+        )  # fmt: skip
+        essence = update.essence(shown_plan)
         planned = Planned(
-            has_changes,
-            plan_summary.text(changes, deployed, model, notes),
-            plan_summary.counts(changes),
-            moved,
-            rollout,
-            update.essence(shown_plan),
+            has_changes, review.text(short=True), review.counts, moved, rollout, essence, review
         )
         identity, inputs = self.stage.identity, self._inputs_digest()
-        files.write_json(self.plan_record, {"inputs": inputs, "identity": identity, **asdict(planned)})
+        make.keep(review, self.stage.directory)
+        files.write_json(self.plan_record, {"inputs": inputs, "identity": identity, **planned.record()})
         return planned
 
     def plan_to_read(self) -> dict[str, Any]:
@@ -156,18 +155,24 @@ class Deployment:
         record = files.read_json(self.plan_record)
         if record is None or not self.plan_file.is_file():
             return None
-        if record.pop("identity") != self.stage.identity:
+        try:
+            planned = Planned.read(record)
+            identity, inputs = record["identity"], record["inputs"]
+        except (KeyError, TypeError, AttributeError):
+            self.discard()
+            self.say("The saved plan was made by another version of Kennel: planning anew.")
+            return None
+        if identity != self.stage.identity:
             self.discard()
             self.say("The saved plan was made for a cloud that has ended since: planning anew.")
             return None
-        if record.pop("inputs") != self._inputs_digest():
+        if inputs != self._inputs_digest():
             unfit = KennelError(
                 "Only the plan that was reviewed is applied.",
                 "the Terraform files, the model or the function have changed since it was saved",
                 f"./inv plan --stage {self.stage.name} shows the new plan; then apply that one.",
             )
         else:
-            planned = Planned.read(record)
             if rollout in (None, planned.rollout):
                 return planned
             unfit = KennelError(
@@ -175,7 +180,7 @@ class Deployment:
                 f"{rollout}, planned {planned.rollout or 'as the stage says'}",
                 "Give ./inv plan the same flag; then apply that plan without one.",
             )
-        if record["has_changes"]:
+        if planned.has_changes:
             raise unfit
         self.discard()  # nobody reviewed anything
         return None
@@ -184,6 +189,7 @@ class Deployment:
         """Forget the saved plan."""
         self.plan_file.unlink(missing_ok=True)
         self.plan_record.unlink(missing_ok=True)
+        make.forget(self.stage.directory)
 
     def apply(self, planned: Planned, orphans: list[Found]) -> live.Report:
         """Remove what `prepare` found, apply the saved plan, then look at what is live.

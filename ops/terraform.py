@@ -157,6 +157,10 @@ class Terraform:
         shown_plan: dict[str, Any] = json.loads(self._plain("show", "-json", str(plan)))
         return shown_plan
 
+    def show_text(self, plan: Path) -> str:
+        """Return the saved plan in Terraform's own words."""
+        return self._plain("show", "-no-color", str(plan))
+
     def outputs(self) -> dict[str, Any]:
         """Return the outputs of the last apply by name; empty before the first."""
         return {name: entry["value"] for name, entry in json.loads(self._plain("output", "-json")).items()}

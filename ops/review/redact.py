@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import re
@@ -88,9 +89,14 @@ def scrubbed(value: Any) -> Any:
 
 
 def each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """Return plain data with this done to all text in it."""
+    """Return plain data, or dataclasses, with this done to all text in it."""
     if isinstance(value, str):
         return change(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fresh = {
+            each.name: each_text(getattr(value, each.name), change) for each in dataclasses.fields(value)
+        }
+        return dataclasses.replace(value, **fresh)
     if isinstance(value, Mapping):
         return {each_text(key, change): each_text(each, change) for key, each in value.items()}
     if isinstance(value, list | tuple):

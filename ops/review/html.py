@@ -1,0 +1,32 @@
+"""The review as one page that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ml.report import page
+from ops.review import text
+from ops.review.review import Review
+from ops.review.words import MARKS
+
+_HERE = Path(__file__).parent
+
+
+def render(review: Review) -> str:
+    """Return the page."""
+    shown = [change for change in review.changes if change.action != "create"]
+    return page.render(
+        "review.html.j2",
+        folder=_HERE,
+        review=review,
+        header=review.header,
+        changed=[change for change in shown if change.type != "terraform_data"],
+        created=[change for change in review.changes if change.action == "create"],
+        own=[change for change in shown if change.type == "terraform_data"],
+        marks=MARKS,
+        modules=text.by_module(change for change in review.changes if change.action == "create"),
+        origin=text.origin(review.header),
+        dollars=text.dollars,
+        verdict=text.verdict,
+        excuse=text.excuse,
+    )

@@ -1,0 +1,219 @@
+"""The review for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from ops.review.facts import Bill, Danger, Finding, ModelPair
+from ops.review.review import Header, Review
+from ops.review.words import MARKS, Change
+
+WIDTH = 80  # columns
+LISTED = 15  # creations; beyond that they are counted by module
+FEW = 8  # entries of a section in the short form
+UNSCANNED = "our own rules only: NO SCANNER HAS LOOKED, ./inv plan lets it"
+SIGNS = {"danger": "!!", "warning": " !", "note": " ·"}
+
+
+def render(review: Review, *, short: bool = False) -> str:
+    """Return the review as text, section by section; those that have nothing to say are left out."""
+    sections = [_summary(review)]
+    if review.has_changes:
+        sections += [
+            _dangers(review.dangers),
+            _changes(review, short=short),
+            _model(review.models),
+            [line for note in (*review.endpoint, *review.notes) for line in _wrapped(note)],
+            _bill(review.bill, short=short),
+            _titled("Who may do what", _rights(review), few=short),
+        ]
+    sections.append(_titled("Changed outside Terraform since the last apply", _drift(review), few=short))
+    if review.has_changes:
+        sections.append(_policy(review, short=short))
+    if not short:
+        sections.append(_origin(review.header))
+    return "\n\n".join("\n".join(line.rstrip() for line in section) for section in sections if section)
+
+
+def _summary(review: Review) -> list[str]:
+    return [*_wrapped(review.headline), *_wrapped(review.verdict)]
+
+
+def _dangers(found: tuple[Danger, ...]) -> list[str]:
+    lines: list[str] = []
+    for danger in found:
+        lines += _hanging(f"{SIGNS[danger.severity]} ", f"{danger.severity.upper()}: {danger.text}")
+        for name, value in (("why", danger.why), ("remedy", danger.remedy), ("where", danger.address)):
+            if value:
+                lines += _hanging(f"     {name:7} ", value)
+    return lines
+
+
+def _changes(review: Review, *, short: bool) -> list[str]:
+    lines: list[str] = []
+    own = [change for change in review.changes if change.type == "terraform_data"]
+    for action, mark in MARKS.items():
+        of_action = [change for change in review.changes if change.action == action and change not in own]
+        if action == "create" and len(of_action) > LISTED:
+            lines += [f"  {mark} {number:3d} new in {module}" for module, number in by_module(of_action)]
+            continue
+        for change in of_action:
+            lines += _hanging(f"  {mark} ", change.text)
+            if not short:
+                lines += _hanging("      ", change.address)
+            for detail in change.details:
+                lines += _hanging("      · ", detail)
+    if own:
+        names = ", ".join(f"{MARKS[change.action]} {change.address.rpartition('.')[2]}" for change in own)
+        lines += _hanging("    ", f"and {len(own)} of Terraform's own notes: {names}")
+    if review.outputs and not short:
+        lines += _hanging("    ", f"Outputs that change: {', '.join(review.outputs)}")
+    return lines
+
+
+def by_module(found: Iterable[Change]) -> list[tuple[str, int]]:
+    """Return the number of changes in each module of the root."""
+    modules = Counter(
+        change.address.split(".")[1].split("[")[0] if change.address.startswith("module.") else "the root"
+        for change in found
+    )
+    return sorted(modules.items())
+
+
+def _model(pair: ModelPair | None) -> list[str]:
+    if pair is None:
+        return []
+    rows = [("Model", pair.before or "none", pair.after or "none", "")]
+    rows += [
+        (metric.name, metric.before or "–", metric.after or "–", verdict(metric.better))
+        for metric in pair.metrics
+    ]
+    widths = [min(26, max(len(row[column]) for row in rows)) for column in range(3)]
+    lines = [
+        "  ".join([*(row[n][: widths[n]].ljust(widths[n]) for n in range(3)), row[3]])[:WIDTH] for row in rows
+    ]
+    return [*lines, *(line for note in pair.notes for line in _wrapped(note))]
+
+
+def verdict(better: bool | None) -> str:
+    """Return what a metric's change is."""
+    return {True: "better", False: "worse", None: ""}[better]
+
+
+def _bill(bill: Bill | None, *, short: bool) -> list[str]:
+    if bill is None:
+        return []
+    amounts = f"{dollars(bill.before)} → {dollars(bill.after)}"
+    line = f"Cost: {amounts} a month, at most {dollars(bill.worst)} at maximal capacity"
+    dated = f" (prices of {bill.as_of})" if bill.as_of else ""
+    lines = _wrapped(f"{line}{dated}.")
+    if short:
+        return lines
+    rows = [line for line in bill.lines if line.before != line.after or line.before is None]
+    if rows:
+        lines.append(f"  {'':32} {'now':>10} {'after':>10} {'at most':>10}")
+    for row in rows:
+        amount = " ".join(f"{dollars(value):>10}" for value in (row.before, row.after, row.worst))
+        lines.append(f"  {row.name[:32]:32} {amount}")
+        if row.note:
+            lines += _hanging("      ", row.note)
+    return [*lines, *(wrapped for note in bill.notes for wrapped in _hanging("  ", note))]
+
+
+def dollars(amount: float | None) -> str:
+    """Return an amount of a month as people write it."""
+    if amount is None:
+        return "unknown"
+    return f"${amount:,.0f}" if amount >= 100 or amount == 0 else f"${amount:,.2f}"
+
+
+def _rights(review: Review) -> list[str]:
+    signs = {"widens": "+", "narrows": "-", "changes": "~"}
+    return [
+        line
+        for change in review.rights
+        for line in [f"{signs[change.kind]} {change.who} {change.text}".strip()]
+    ]
+
+
+def _drift(review: Review) -> list[str]:
+    return [f"{each.address}: {each.text}" for each in review.drift]
+
+
+def _policy(review: Review, *, short: bool) -> list[str]:
+    findings = review.findings
+    relevant = [finding for finding in findings if finding.changed]
+    excepted = [finding for finding in relevant if finding.exception is not None]
+    shown = [finding for finding in relevant if finding.exception is None]
+    untouched = len(findings) - len(relevant)
+    told = f"Policy: {_found(shown)}, {len(excepted)} excepted"
+    told += f", {untouched} about what stays as it is" if untouched else ""
+    lines = _wrapped(f"{told} ({review.header.scanner or UNSCANNED}).")
+    for finding in shown[:FEW] if short else shown:
+        lines += _hanging(f"  {finding.severity.upper():8} ", f"{finding.text} ({finding.id})")
+        if not short:
+            lines += _hanging(f"  {'':8} ", finding.address)
+            lines += _hanging(f"  {'':8} ", finding.remedy) if finding.remedy else []
+    for finding in [] if short else excepted:
+        lines += _hanging(f"  {'excepted':8} ", f"{finding.id} at {finding.address}: {excuse(finding)}")
+    return lines
+
+
+def excuse(finding: Finding) -> str:
+    """Return why a finding is accepted, and until when; empty where it is not."""
+    accepted = finding.exception
+    return f"{accepted.reason} (until {accepted.until})" if accepted is not None else ""
+
+
+def _found(findings: list[Finding]) -> str:
+    number = Counter(finding.severity for finding in findings)
+    if not number:
+        return "nothing found"
+    return ", ".join(
+        f"{number[each]} {each}" for each in ("critical", "high", "medium", "low") if number[each]
+    )
+
+
+def _origin(header: Header) -> list[str]:
+    return [line for name, value in origin(header) for line in _hanging(f"{name:9} ", value)]
+
+
+def origin(header: Header) -> list[tuple[str, str]]:
+    """Return where the plan comes from, as names and values."""
+    versions = [f"Kennel {header.kennel}", f"Terraform {header.terraform}", f"provider aws {header.provider}"]
+    rows = [
+        ("Stage", ", ".join(part for part in (header.stage, header.account, header.region) if part)),
+        (
+            "Commit",
+            (header.commit or "none") + (", with changes that are not committed" if header.dirty else ""),
+        ),
+        ("Made", f"{header.made_at} by {header.made_by}" if header.made_by else header.made_at),
+        ("With", ", ".join([*versions, header.scanner or "no scanner"])),
+        ("Plan", f"SHA-256 {header.plan_sha256}"),
+        ("Apply", header.command),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _titled(title: str, entries: list[str], *, few: bool) -> list[str]:
+    if not entries:
+        return []
+    shown = entries[:FEW] if few else entries
+    lines = [f"{title}:", *(line for entry in shown for line in _hanging("  ", entry))]
+    if len(shown) < len(entries):
+        lines.append(f"  and {len(entries) - len(shown)} more")
+    return lines
+
+
+def _wrapped(note: str) -> list[str]:
+    indent = " " * (len(note) - len(note.lstrip()))
+    return textwrap.wrap(note, WIDTH, initial_indent="", subsequent_indent=indent or "  ")
+
+
+def _hanging(lead: str, text: str) -> Iterator[str]:
+    indent = " " * (len(lead) + (2 if not lead.strip() or lead.strip() in "+-~±" else 0))
+    yield from textwrap.wrap(
+        " ".join(text.split()), WIDTH, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False
+    )
