@@ -212,7 +212,7 @@ def _planned(stage: Stage, say: Say, *, force: bool) -> tuple[Deployment, Planne
         bucket = outputs.get("artifact_bucket")
         if not (bucket and rollback.fetch(stage, bucket, one)):
             rollback.fetch(stage, state_bucket.name(stage), one)
-    return deployment, deployment.plan(force=force)
+    return deployment, deployment.plan(force=force, scan=True)
 
 
 def _refuse_stale(stage: Stage, manifest: Manifest, compared: dict[str, tuple[object, object]]) -> None:
