@@ -25,7 +25,7 @@ data "aws_iam_policy_document" "bulk" {
 
   statement {
     sid       = "WriteAnswers"
-    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+    actions   = ["s3:PutObject"]
     resources = ["${var.artifacts.bucket_arn}/${var.artifacts.scratch_prefix}bulk/*"]
   }
 
@@ -39,6 +39,6 @@ data "aws_iam_policy_document" "bulk" {
   statement {
     sid       = "FindBulkLogs"
     actions   = ["logs:CreateLogGroup", "logs:DescribeLogStreams"]
-    resources = ["${local.arn.logs}:log-group:/aws/sagemaker/TransformJobs", "${local.arn.logs}:log-group:/aws/sagemaker/TransformJobs:*"]
+    resources = ["${local.arn.logs}:log-group:/aws/sagemaker/TransformJobs:*"]
   }
 }

@@ -27,7 +27,7 @@ data "aws_iam_policy_document" "endpoint" {
   statement {
     sid       = "WriteLogs"
     actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = [var.endpoint.log_group_arn, "${var.endpoint.log_group_arn}:log-stream:*"]
+    resources = ["${var.endpoint.log_group_arn}:*"]
   }
 
   statement {
@@ -46,7 +46,7 @@ data "aws_iam_policy_document" "endpoint" {
     for_each = var.endpoint.captures ? [var.artifacts.captures_prefix] : []
     content {
       sid       = "RecordRequests"
-      actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+      actions   = ["s3:PutObject"]
       resources = ["${var.artifacts.bucket_arn}/${statement.value}*"]
     }
   }

@@ -1,5 +1,25 @@
+data "aws_iam_policy_document" "lambda_interfaces" {
+  statement {
+    sid       = "ManageOwnInterfaces"
+    actions   = ["ec2:AssignPrivateIpAddresses", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
+    resources = ["${local.arn.ec2}:network-interface/*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ec2:Subnet"
+      values   = local.subnet_arns
+    }
+  }
+
+  statement {
+    sid       = "DescribeTheNetwork"
+    actions   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    resources = ["*"] # EC2 knows no resources for Describe actions
+  }
+}
+
 data "aws_iam_policy_document" "lambda" {
-  source_policy_documents = var.lambda.in_vpc ? [data.aws_iam_policy_document.interfaces.json] : []
+  source_policy_documents = var.lambda.in_vpc ? [data.aws_iam_policy_document.attachment.json, data.aws_iam_policy_document.lambda_interfaces.json] : []
 
   statement {
     sid       = "AskTheEndpoint"
@@ -11,21 +31,6 @@ data "aws_iam_policy_document" "lambda" {
     sid       = "WriteLogs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${var.lambda.log_group_arn}:*"]
-  }
-
-  dynamic "statement" {
-    for_each = var.lambda.in_vpc ? ["on"] : []
-    content {
-      sid       = "AddressOwnInterfaces"
-      actions   = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
-      resources = ["${local.arn.ec2}:network-interface/*"]
-
-      condition {
-        test     = "ArnEquals"
-        variable = "ec2:Subnet"
-        values   = local.subnet_arns
-      }
-    }
   }
 
   dynamic "statement" {

@@ -4,6 +4,7 @@ data "aws_iam_policy_document" "notebook" {
   source_policy_documents = compact([
     var.data_reader_policy,
     data.aws_iam_policy_document.scratch.json,
+    data.aws_iam_policy_document.uploads.json,
     data.aws_iam_policy_document.artifact_key.json,
     data.aws_iam_policy_document.interfaces.json,
   ])
@@ -53,6 +54,6 @@ data "aws_iam_policy_document" "notebook" {
   statement {
     sid       = "WriteLogs"
     actions   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = ["${local.arn.logs}:log-group:/aws/sagemaker/NotebookInstances", "${local.arn.logs}:log-group:/aws/sagemaker/NotebookInstances:*"]
+    resources = ["${local.arn.logs}:log-group:/aws/sagemaker/NotebookInstances:*"]
   }
 }

@@ -15,7 +15,7 @@ data "aws_iam_policy_document" "artifact_key" {
 data "aws_iam_policy_document" "scratch" {
   statement {
     sid       = "ReadAndWriteScratch"
-    actions   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+    actions   = ["s3:GetObject", "s3:PutObject"]
     resources = ["${var.artifacts.bucket_arn}/${var.artifacts.scratch_prefix}*"]
   }
 
@@ -32,17 +32,31 @@ data "aws_iam_policy_document" "scratch" {
   }
 }
 
+# For those that upload with an SDK, in parts: what breaks off is taken back, and not paid for until it expires.
+data "aws_iam_policy_document" "uploads" {
+  statement {
+    sid       = "TakeBackUploads"
+    actions   = ["s3:AbortMultipartUpload"]
+    resources = ["${var.artifacts.bucket_arn}/${var.artifacts.scratch_prefix}*"]
+  }
+}
+
 locals {
   subnet_arns         = [for id in var.network.subnet_ids : "${local.arn.ec2}:subnet/${id}"]
   security_group_arns = [for id in var.network.security_group_ids : "${local.arn.ec2}:security-group/${id}"]
 }
 
-data "aws_iam_policy_document" "interfaces" {
+data "aws_iam_policy_document" "attachment" {
   statement {
     sid       = "AttachToTheNetwork"
     actions   = ["ec2:CreateNetworkInterface"]
     resources = concat(["${local.arn.ec2}:network-interface/*"], local.subnet_arns, local.security_group_arns)
   }
+}
+
+# SageMaker's, whose instances are in an account of its own: it lets that account use the interface.
+data "aws_iam_policy_document" "interfaces" {
+  source_policy_documents = [data.aws_iam_policy_document.attachment.json]
 
   statement {
     sid       = "ManageOwnInterfaces"

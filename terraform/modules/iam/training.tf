@@ -5,7 +5,7 @@ data "aws_iam_policy_document" "training" {
     var.data_reader_policy,
     data.aws_iam_policy_document.scratch.json,
     data.aws_iam_policy_document.artifact_key.json,
-    data.aws_iam_policy_document.registry.json,
+    length(var.training_image_repository_arns) == 0 ? null : data.aws_iam_policy_document.registry.json,
     data.aws_iam_policy_document.interfaces.json,
   ])
 
@@ -28,7 +28,7 @@ data "aws_iam_policy_document" "training" {
   statement {
     sid       = "FindLogs"
     actions   = ["logs:CreateLogGroup", "logs:DescribeLogStreams"]
-    resources = ["${local.arn.logs}:log-group:/aws/sagemaker/TrainingJobs", "${local.arn.logs}:log-group:/aws/sagemaker/TrainingJobs:*"]
+    resources = ["${local.arn.logs}:log-group:/aws/sagemaker/TrainingJobs:*"]
   }
 
   statement {
@@ -50,6 +50,7 @@ data "aws_iam_policy_document" "training_instance" {
   source_policy_documents = compact([
     var.data_reader_policy,
     data.aws_iam_policy_document.scratch.json,
+    data.aws_iam_policy_document.uploads.json,
     data.aws_iam_policy_document.artifact_key.json,
   ])
 

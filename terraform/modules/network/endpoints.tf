@@ -10,13 +10,8 @@ data "aws_iam_policy_document" "s3_endpoint" {
     for_each = length(var.s3_access.read_write) > 0 ? [var.s3_access.read_write] : []
 
     content {
-      sid = "ReadAndWriteOurBuckets"
-      actions = [
-        "s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads",
-        "s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion",
-        "s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject",
-        "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
-      ]
+      sid       = "ReadAndWriteOurBuckets"
+      actions   = ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
       resources = flatten([for arn in statement.value : [arn, "${arn}/*"]])
 
       principals {
@@ -31,7 +26,7 @@ data "aws_iam_policy_document" "s3_endpoint" {
 
     content {
       sid       = "ReadDataBuckets"
-      actions   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject", "s3:GetObjectVersion"]
+      actions   = ["s3:ListBucket", "s3:GetObject"]
       resources = flatten([for arn in statement.value : [arn, "${arn}/*"]])
 
       principals {

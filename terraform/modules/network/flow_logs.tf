@@ -1,5 +1,6 @@
 locals {
-  flow_logs = local.create && var.network.flow_logs
+  log_groups_arn = "arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:log-group"
+  flow_logs      = local.create && var.network.flow_logs
 }
 
 resource "aws_cloudwatch_log_group" "flow_logs" {
@@ -37,8 +38,14 @@ data "aws_iam_policy_document" "flow_logs" {
 
   statement {
     sid       = "WriteFlowLogs"
-    actions   = ["logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.flow_logs[0].arn}:*"]
+  }
+
+  statement {
+    sid       = "FindLogGroup"
+    actions   = ["logs:DescribeLogGroups"]
+    resources = ["${local.log_groups_arn}:*"] # it looks through the list, which belongs to no one group
   }
 }
 

@@ -16,12 +16,6 @@ data "aws_iam_policy_document" "data_reader" {
   count = local.data_mode == "none" ? 0 : 1
 
   statement {
-    sid       = "LocateDataBucket"
-    actions   = ["s3:GetBucketLocation"]
-    resources = [local.data.arn]
-  }
-
-  statement {
     sid       = "ListData"
     actions   = ["s3:ListBucket"]
     resources = [local.data.arn]
@@ -62,21 +56,6 @@ data "aws_iam_policy_document" "data_reader" {
 
 data "aws_iam_policy_document" "data_bucket" {
   count = local.data_external ? 1 : 0
-
-  dynamic "statement" {
-    for_each = local.readers
-
-    content {
-      sid       = "${statement.key}LocatesBucket"
-      actions   = ["s3:GetBucketLocation"]
-      resources = [local.data.arn]
-
-      principals {
-        type        = "AWS"
-        identifiers = [statement.value]
-      }
-    }
-  }
 
   dynamic "statement" {
     for_each = local.readers

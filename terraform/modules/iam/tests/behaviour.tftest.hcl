@@ -124,7 +124,7 @@ run "lets_the_lambda_trace_attach_and_report_by_choice" {
 
   assert {
     condition = length(setsubtract(
-      ["SendTraces", "ReportFailedCalls", "AttachToTheNetwork", "AddressOwnInterfaces"],
+      ["SendTraces", "ReportFailedCalls", "AttachToTheNetwork", "ManageOwnInterfaces", "DescribeTheNetwork"],
       [for statement in jsondecode(aws_iam_role_policy.actor["lambda"].policy).Statement : statement.Sid],
     )) == 0
     error_message = "Tracing, the VPC and the failure destination each need their statement."
@@ -145,7 +145,7 @@ run "lets_the_endpoint_read_models_pull_its_image_and_write_its_own_logs" {
       LogInToTheRegistry     = "*"
       ReadModels             = "arn:aws:s3:::kennel-dev-artifacts/models/*"
       PullTheImage           = "arn:aws:ecr:us-east-1:763104351884:repository/pytorch-inference"
-      WriteLogs              = ["arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/kennel-dev:log-stream:*", "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/kennel-dev"]
+      WriteLogs              = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/kennel-dev:*"
       PublishInstanceMetrics = "*"
     }
     error_message = "The endpoint's role must reach no further; got ${aws_iam_role_policy.actor["endpoint"].policy}."

@@ -100,12 +100,12 @@ run "an_existing_data_bucket_is_left_as_it_is" {
   }
 
   assert {
-    condition     = data.aws_iam_policy_document.data_reader[0].statement[2].resources == toset(["arn:aws:s3:::photos/*"])
+    condition     = data.aws_iam_policy_document.data_reader[0].statement[1].resources == toset(["arn:aws:s3:::photos/*"])
     error_message = "Readers cannot read the whole bucket."
   }
 
   assert {
-    condition     = length(data.aws_iam_policy_document.data_reader[0].statement[1].condition) == 0
+    condition     = length(data.aws_iam_policy_document.data_reader[0].statement[0].condition) == 0
     error_message = "Readers cannot list the whole bucket."
   }
 }
@@ -123,7 +123,7 @@ run "readers_see_one_folder_of_another_accounts_bucket" {
 
   assert {
     condition = [for statement in data.aws_iam_policy_document.data_bucket[0].statement : statement.sid] == [
-      "NotebookLocatesBucket", "TrainingJobLocatesBucket", "NotebookListsData", "TrainingJobListsData", "NotebookReadsData", "TrainingJobReadsData",
+      "NotebookListsData", "TrainingJobListsData", "NotebookReadsData", "TrainingJobReadsData",
     ]
     error_message = "The other side does not have a statement for each reader and right."
   }
@@ -166,13 +166,13 @@ run "both_sides_decrypt_with_the_datas_key_through_s3" {
   }
 
   assert {
-    condition     = data.aws_iam_policy_document.data_reader[0].statement[3].resources == toset(["arn:aws:kms:eu-west-1:210987654321:key/0a1b"])
+    condition     = data.aws_iam_policy_document.data_reader[0].statement[2].resources == toset(["arn:aws:kms:eu-west-1:210987654321:key/0a1b"])
     error_message = "Our side may not decrypt with the key, or with more than it."
   }
 
   assert {
     condition = alltrue([
-      for statement in concat(data.aws_iam_policy_document.data_key[0].statement, [data.aws_iam_policy_document.data_reader[0].statement[3]]) :
+      for statement in concat(data.aws_iam_policy_document.data_key[0].statement, [data.aws_iam_policy_document.data_reader[0].statement[2]]) :
       statement.actions == toset(["kms:Decrypt"]) && one(statement.condition).variable == "kms:ViaService"
     ])
     error_message = "A side does more with the key than decrypt what S3 reads."
