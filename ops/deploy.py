@@ -11,6 +11,7 @@ from ml.artifact import unpacked
 from ml.errors import KennelError
 from ops import (
     artifacts,
+    destroy,
     doctor,
     files,
     fleet,
@@ -24,19 +25,17 @@ from ops import (
 )
 from ops.artifacts import Model
 from ops.fleet import Fleet
-from ops.jobs import sagemaker
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
 from ops.planned import Planned
 from ops.progress import Progress
 from ops.review import make
 from ops.rollout import Rollout
 from ops.stage import Stage
-from ops.sweep import Found, Sweeper, purge_bucket, remove_bucket
+from ops.sweep import Found, Sweeper
 from ops.terraform import Terraform, TerraformError
 from ops.terraform import version as terraform_version
 
 CONFIGURATION = "module.endpoint[0].aws_sagemaker_endpoint_configuration.this"  # address
-DATA_BUCKET = ("module.storage.aws_s3_bucket.data", "module.storage.module.data_bucket")  # addresses
 
 # The words of the endpoint's own postcondition, and of the provider, which gives up as soon as a rollback has begun.
 ROLLED_BACK = ("was rolled back", "unexpected state 'RollingBack'")
@@ -291,39 +290,11 @@ class Deployment:
         Raises:
             KennelError: something is left.
         """
-        terraform = self.terraform
-        outputs = terraform.outputs()
-        sagemaker.stop_all(self.stage, self.say)
-        if outputs.get("endpoint_name"):
-            live.wait_until_stable(self.stage, outputs["endpoint_name"])
-        terraform.forget(DATA_BUCKET)  # it stays as it is, with its policy
-        try:
-            self._destroy(terraform)
-        except TerraformError as error:
-            if "BucketNotEmpty" not in str(error):
-                raise
-            # Only now: an endpoint that is still there may have to fetch its archive again.
-            purge_bucket(self.stage.client("s3"), self.sweeper.artifact_bucket)
-            self._destroy(terraform)
-        recovery.Marker(self.stage).clear()
-        self.discard()
-        swept = self.sweeper.find()
-        self.sweeper.remove(swept)
-        left = self.sweeper.find()
-        if left:
-            raise KennelError(
-                "A destroy leaves nothing.",
-                "left: " + ", ".join(str(found) for found in left),
-                "Run ./inv destroy again in some minutes; network interfaces outlive their owners for a while.",
-            )
-        if not keep_state:
-            remove_bucket(self.stage.client("s3"), state_bucket.name(self.stage))
-            (self.stage.directory / "bootstrap.tfstate").unlink(missing_ok=True)
-        return swept
+        return destroy.run(self, keep_state=keep_state)
 
-    def _destroy(self, terraform: Terraform) -> None:
-        with Progress("destroy") as progress:
-            terraform.apply_directly(self._variables(None, {}, None, None), progress.on_event, destroy=True)
+    def variables(self) -> list[str]:
+        """Return Terraform's arguments for a plan of the stage without a model."""
+        return self._variables(None, {}, None, None)
 
     def _variables(
         self, model: Model | None, outputs: dict[str, Any], running: Fleet | None, rollout: Rollout | None

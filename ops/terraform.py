@@ -111,6 +111,7 @@ class Terraform:
         self.record = stage.directory / "terraform.running.json"
         self.errored_state = stage.directory / "errored.tfstate"
         self.last_exit = 0
+        self.interrupted = False  # by a person, while it was at work
 
     @property
     def environment(self) -> dict[str, str]:
@@ -262,6 +263,7 @@ class Terraform:
                         process.kill()
                     time.sleep(POLL_SECONDS)
                 except KeyboardInterrupt:
+                    self.interrupted = True
                     process.send_signal(
                         signal.SIGINT
                     )  # once: it finishes what it is at and saves; twice: it stops
