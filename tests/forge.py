@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ops.ci import workflows
+from ops.paths import WORK
 from tests.project_copy import plain_environment
 
 REPOSITORY = "org/photos"
@@ -187,6 +188,11 @@ class Runner:
             git("-C", str(workspace), "checkout", "--quiet", commit)
             (workspace / ".kennel").mkdir()
             (workspace / ".kennel" / "cloud").symlink_to(self.cloud)
+            tools = (
+                WORK / "tools"
+            )  # what one job installs, another finds: a runner's own would take minutes each time
+            tools.mkdir(parents=True, exist_ok=True)
+            (workspace / ".kennel" / "tools").symlink_to(tools)
         elif action == "actions/upload-artifact":
             root = workspace / given["path"]
             files = {
