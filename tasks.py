@@ -94,8 +94,8 @@ def whole(name: str, given: object) -> int | None:
 
 
 def say(text: str) -> None:
-    """Tell the person what goes on; stdout is for results."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the person what goes on, without the secrets that a log may have; stdout is for results."""
+    print(scrub(text), file=sys.stderr, flush=True)
 
 
 def step(text: str) -> None:

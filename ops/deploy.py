@@ -24,11 +24,12 @@ from ops import (
     update,
 )
 from ops.artifacts import Model
+from ops.declared import load
 from ops.fleet import Fleet
 from ops.paths import LAMBDA_PACKAGE, LAMBDA_SOURCE, TERRAFORM, shown
 from ops.planned import Planned
 from ops.progress import Progress
-from ops.review import make
+from ops.review import make, redact
 from ops.rollout import Rollout
 from ops.stage import Stage
 from ops.sweep import Found, Sweeper
@@ -63,6 +64,8 @@ class Deployment:
             if cloud is not None:
                 self.say(f"The embedded cloud was not running: started at {cloud.endpoint_url}.")
         self.stage.directory.mkdir(parents=True, exist_ok=True)
+        self.stage.directory.chmod(0o700)  # the saved plan holds what the state holds
+        redact.remember(redact.secrets_of(load(self.stage.variables_file)))
         if state_bucket.ensure(self.stage):
             self.say(f"Made the bucket for Terraform's state: {state_bucket.name(self.stage)}.")
         self.terraform.init()

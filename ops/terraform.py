@@ -24,10 +24,12 @@ from localcloud.process_identity import start_mark
 from ml.errors import KennelError
 from ops import files, provider_mirror
 from ops.paths import TERRAFORM, WORK
+from ops.review.redact import scrub, scrubber
 from ops.stage import Stage
 
 MINIMUM_VERSION = (1, 11)
 POLL_SECONDS = 0.1
+OURS_ALONE = 0o077  # umask: plans and states hold what is secret
 SECONDS_TO_STOP = 20  # what Terraform gets to save its state, once the cloud has gone from under it
 
 Event = dict[str, Any]  # a line of `terraform … -json`
@@ -38,7 +40,7 @@ class TerraformError(KennelError):
     """Terraform ended with an error; `diagnostics` are its own, (summary, detail) each."""
 
     def __init__(self, command: str, diagnostics: list[tuple[str, str]], remedy: str) -> None:
-        self.diagnostics = diagnostics
+        self.diagnostics = diagnostics = [(scrub(summary), scrub(detail)) for summary, detail in diagnostics]
         shown_first = "\n\n".join(f"{summary}\n{detail}".strip() for summary, detail in diagnostics[:5])
         more = f"\n\nand {len(diagnostics) - 5} more" if len(diagnostics) > 5 else ""
         super().__init__(f"terraform {command} did not succeed.", f"\n{shown_first}{more}\n", remedy)
@@ -196,7 +198,7 @@ class Terraform:
     def _plain(self, *arguments: str) -> str:
         done = subprocess.run(
             ["terraform", *arguments], cwd=self.directory, env=self.environment,
-            capture_output=True, text=True, check=False, start_new_session=True,
+            capture_output=True, text=True, check=False, start_new_session=True, umask=OURS_ALONE,
         )  # fmt: skip
         if done.returncode != 0:
             text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr or done.stdout)
@@ -208,10 +210,12 @@ class Terraform:
         """Run terraform with JSON output, give each event to the listener, raise when it fails."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         diagnostics: list[tuple[str, str]] = []
-        with self.log.open("w") as log:
+        self.log.unlink(missing_ok=True)
+        with open(self.log, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
             process = subprocess.Popen(
                 ["terraform", *arguments], cwd=self.directory, env=self.environment,
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                umask=OURS_ALONE,
             )  # fmt: skip
         started = start_mark(process.pid) or ""
         files.write_json(self.record, {"pid": process.pid, "started": started, "command": arguments[0]})
@@ -224,6 +228,7 @@ class Terraform:
             listener(event)
 
         self._wait(process, handle)
+        self._scrub_log()
         if process.returncode >= 0:  # not killed, and so its lock is released
             self.record.unlink(missing_ok=True)
         self.last_exit = process.returncode
@@ -268,6 +273,14 @@ class Terraform:
                         signal.SIGINT
                     )  # once: it finishes what it is at and saves; twice: it stops
                     print("\nStopping when the current operations have ended; Ctrl-C again stops at once.")
+
+    def _scrub_log(self) -> None:
+        """Leave no secret in the log; while Terraform writes it, nobody else may read it."""
+        clean = scrubber()
+        text = "".join(clean(line) for line in self.log.read_text().splitlines(keepends=True))
+        with self.log.open("r+") as log:  # keeps its mode
+            log.write(text)
+            log.truncate()
 
     def _save_errored_state(self) -> None:
         """Move a state that Terraform could not store out of the source tree, where it leaves it."""

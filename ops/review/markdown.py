@@ -102,7 +102,7 @@ def _blocks(review: Review) -> Iterable[Block]:
         yield _rights(review)
     yield _drift(review)
     if review.has_changes:
-        yield _policy(review)
+        yield from _policy(review)
         yield _plan_text(review)
     origin = [f"| {name} | {_of_origin(name, value)} |" for name, value in text.origin(review.header)]
     yield _folded("Where the plan comes from", 95, ["| | |", "|---|---|"], origin)
@@ -194,7 +194,8 @@ def _bill(review: Review) -> Block:
     bill = review.bill
     if bill is None:
         return Block("", 99)
-    amounts = [text.dollars(amount) for amount in (bill.before, bill.after, bill.worst)]
+    # In a summary, which is HTML, a dollar sign cannot be escaped, and two of them are GitHub's for a formula.
+    amounts = [text.dollars(amount).replace("$", "US$") for amount in (bill.before, bill.after, bill.worst)]
     title = f"Cost a month: {amounts[0]} → {amounts[1]}, at most {amounts[2]}"
     dated = f" (prices of {plain(bill.as_of)}, {plain(bill.source)})" if bill.as_of else ""
     rows = []
@@ -218,18 +219,28 @@ def _drift(review: Review) -> Block:
     return Block("drift", 45, title if rows else [], rows)
 
 
-def _policy(review: Review) -> Block:
+def _policy(review: Review) -> Iterable[Block]:
+    """Yield what the plan changes, and what stays as it is; both folded, since what is severe stands above."""
     if not review.findings:
-        return Block("", 99, ["The policy checks found nothing."])
-    excepted = sum(each.exception is not None for each in review.findings)
-    found = f"{len(review.findings) - excepted} findings, {excepted} excepted"
-    title = f"Policy: {found} ({plain(review.header.scanner or 'no scanner')})"
-    rows = [
-        f"| {plain(each.severity)} | {code(each.id)} | {plain(each.text)} | {code(each.address)} | "
-        f"{plain(text.excuse(each)) or plain(each.remedy)}{'' if each.changed else ' (stays as it is)'} |"
-        for each in review.findings
-    ]
-    return _folded(title, 35, ["| | | | Where | |", "|---|---|---|---|---|"], rows)
+        yield Block("", 99, ["The policy checks found nothing."])
+    for changed, title in ((True, "Policy"), (False, "Policy, about what stays as it is")):
+        found = [each for each in review.findings if each.changed is changed]
+        if not found:
+            continue
+        excepted = sum(each.exception is not None for each in found)
+        scanner = plain(review.header.scanner or "no scanner")
+        told = f"{title}: {len(found) - excepted} found, {excepted} excepted ({scanner})"
+        rows = [
+            f"| {plain(each.severity)} | {code(each.id)} | {plain(each.text)} | {code(each.address)} | "
+            f"{plain(text.excuse(each)) or plain(each.remedy)} |"
+            for each in found
+        ]
+        yield _folded(
+            told,
+            35 if changed else 20,
+            ["| | | | Where | Remedy, or why it is accepted |", "|---|---|---|---|---|"],
+            rows,
+        )
 
 
 def _plan_text(review: Review) -> Block:

@@ -45,6 +45,8 @@ _ASSIGNED = re.compile(
     r"""(?P<value>\\?"(?:[^"\\\n]|\\(?!").)*\\?"|'[^'\n]*'|[^\s"',;{}\[\]()]+)"""
 )
 
+_ORDINARY = re.compile(r"[a-z]{2}(-[a-z]+)+-\d|[\d.]+|/[\w./-]+")  # a region, a number, a path
+
 _remembered: set[str] = set()
 
 
@@ -108,13 +110,18 @@ def secrets_of(values: Any, name: str = "") -> Iterator[str]:
     """Yield what is secret in the values of a tfvars file: by name, and all values of environments."""
     if isinstance(values, Mapping):
         for key, value in values.items():
-            inside = name if name == "environment" else str(key)
-            yield from secrets_of(value, inside)
+            inside = name == "environment" and not says_secret(str(key), setting=True)
+            yield from secrets_of(value, name if inside else str(key))
     elif isinstance(values, list | tuple):
         for value in values:
             yield from secrets_of(value, name)
-    elif isinstance(values, str) and (name == "environment" or says_secret(name, setting=True)):
+    elif isinstance(values, str) and (says_secret(name, setting=True) or is_setting(name, values)):
         yield values
+
+
+def is_setting(name: str, value: str) -> bool:
+    """Tell whether it is an environment's value, and none that much else is called by."""
+    return name == "environment" and not _ORDINARY.fullmatch(value)
 
 
 def _hide_assigned(found: re.Match[str]) -> str:

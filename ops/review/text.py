@@ -187,7 +187,8 @@ def origin(header: Header) -> list[tuple[str, str]]:
         ("Stage", ", ".join(part for part in (header.stage, header.account, header.region) if part)),
         (
             "Commit",
-            (header.commit or "none") + (", with changes that are not committed" if header.dirty else ""),
+            (header.commit[:12] or "none")
+            + (", with changes that are not committed" if header.dirty else ""),
         ),
         ("Made", f"{header.made_at} by {header.made_by}" if header.made_by else header.made_at),
         ("With", ", ".join([*versions, header.scanner or "no scanner"])),

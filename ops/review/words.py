@@ -97,7 +97,11 @@ def _change(entry: dict[str, Any]) -> Change | None:
     if action in {"update", "replace", "import"}:
         told = (of_difference(kind, difference) for difference in differences.of(change))
         details = tuple(dict.fromkeys(text for text in told if text))
-    return Change(address, entry["type"], action, _sentence(entry, kind, action, thing), details)
+    sentence = _sentence(entry, kind, action, thing)
+    if action == "update" and len(details) == 1:
+        link = " " if details[0].startswith("moves ") else ": "
+        sentence, details = f"{thing[:1].upper()}{thing[1:]}{link}{details[0]}", ()
+    return Change(address, entry["type"], action, sentence, details)
 
 
 def _action(entry: dict[str, Any]) -> str | None:
