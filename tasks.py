@@ -31,6 +31,7 @@ from ops.live import Report
 from ops.paths import CLOUD, shown
 from ops.planned import Planned
 from ops.review import make as reviews
+from ops.review.dangers import page as flagged
 from ops.review.redact import scrub
 from ops.review.review import Review
 from ops.rollout import Rollout
@@ -717,9 +718,10 @@ def check(context: Context) -> None:
 
 @kennel_task()
 def docs(context: Context) -> None:
-    """Write docs/terraform.md out of the Terraform files."""
-    reference.PAGE.write_text(reference.page())
-    print(shown(reference.PAGE))
+    """Write docs/terraform.md out of the Terraform files, and into docs/review.md what is flagged."""
+    for of in (reference, flagged):
+        of.PAGE.write_text(of.page())
+        print(shown(of.PAGE))
 
 
 @kennel_task(

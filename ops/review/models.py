@@ -77,11 +77,15 @@ def _metric(name: str, before: float | None, after: float | None, *, comparable:
     better = None
     if before is not None and after is not None and before != after and comparable:
         better = (after > before) if name in SHARES else (after < before) if name in ERRORS else None
-    said = (
-        None if value is None else f"{value:.1%}" if name in SHARES else f"{value:.4f}"
-        for value in (before, after)
+    return Metric(
+        SHARES.get(name) or ERRORS.get(name) or name, _said(name, before), _said(name, after), better
     )
-    return Metric(SHARES.get(name) or ERRORS.get(name) or name, *said, better)
+
+
+def _said(name: str, value: float | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:.1%}" if name in SHARES else f"{value:.4f}"
 
 
 def _made(deployed: Model | None, model: Model | None) -> list[Metric]:

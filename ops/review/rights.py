@@ -252,10 +252,10 @@ def _kind(grant: Grant, holder: _Holder, before: Iterable[Grant], own: str | Non
         return "public"
     if grant.account is not None and own is not None and grant.account != own:
         return "account"
-    if grant.action in {"*", "*:*"} or (grant.action.endswith(":*") and grant.resource == "*"):
-        return "admin"
     if grant.action.startswith("!") or grant.resource.startswith("!"):
         return "wildcard"
+    if grant.action in {"*", "*:*"} or (grant.action.endswith(":*") and grant.resource == "*"):
+        return "admin"
     if ESCALATING.fullmatch(grant.action) and holder.resource.type != "aws_iam_role":
         return "escalation"
     if any(earlier.without_conditions().reaches(grant) for earlier in before):

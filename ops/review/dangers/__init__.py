@@ -16,7 +16,7 @@ from ops.review.dangers import (
 from ops.review.dangers.rule import RULES, Rule, Scene
 from ops.review.facts import Danger, Facts
 
-__all__ = ["RULES", "Rule", "find"]
+__all__ = ["Rule", "find", "rules"]
 
 PARTS = (
     whole,
@@ -29,7 +29,16 @@ PARTS = (
     machines,
     watching,
 )  # as they are shown
-ORDER = {"danger": 0, "warning": 1, "note": 2}
+SEVERITIES = ("danger", "warning", "note")
+
+
+def rules() -> list[Rule]:
+    """Return all rules, the worst first."""
+    parts = [part.__name__ for part in PARTS]
+    return sorted(
+        RULES.values(),
+        key=lambda rule: (SEVERITIES.index(rule.severity), parts.index(rule.judge.__module__)),
+    )
 
 
 def find(facts: Facts) -> list[Danger]:
@@ -37,8 +46,7 @@ def find(facts: Facts) -> list[Danger]:
     scene = Scene(facts)
     found = [
         Danger(rule.id, rule.severity, address, text, rule.why, rule.remedy)
-        for rule in RULES.values()
+        for rule in rules()
         for address, text in rule.judge(scene)
     ]
-    everything = [danger for danger in found if danger.rule == whole.EVERYTHING]
-    return sorted(everything or found, key=lambda danger: ORDER[danger.severity])
+    return [danger for danger in found if danger.rule == whole.EVERYTHING] or found

@@ -24,7 +24,10 @@ LARGE, LEAP = 10, 5  # instances; times what it was
         "The new fleet has to take the whole load that the old one was scaled out for, until scaling has "
         "caught up."
     ),
-    remedy="Plan with ./inv plan, which hands the live count on, or set endpoint.instance_count to it.",
+    remedy=(
+        "Set endpoint.instance_count to what serves now; where it scales, plan with ./inv plan, which hands the "
+        "live count on."
+    ),
 )
 def count_reset(scene: Scene) -> Iterator[Hit]:
     for one, begins, live in _fewer(scene):
@@ -196,12 +199,14 @@ def never_in(scene: Scene) -> Iterator[Hit]:
     ),
 )
 def reaction(scene: Scene) -> Iterator[Hit]:
+    if scene.facts.update is not None:
+        return  # it is told with the update
     for one in scene.of(POLICY):
         tracking = one.will(*TRACKING)
-        if tracking is None or (one.before and one.was(*TRACKING) == tracking):
-            continue
-        metric = one.will(*TRACKING, "predefined_metric_specification", 0, "predefined_metric_type")
-        if metric and tracking.get("scale_out_cooldown") is not None:
+        metric = ("predefined_metric_specification", 0, "predefined_metric_type")
+        told = [(*TRACKING, *path) for path in (metric, ("scale_out_cooldown",), ("target_value",))]
+        same = one.before and all(one.was(*path) == one.will(*path) for path in told)
+        if tracking is not None and not same and all(one.will(*path) is not None for path in told[:2]):
             yield one.address, update.reaction(tracking)
 
 

@@ -1,0 +1,294 @@
+"""Real plans: stages applied to an embedded cloud, changed a little, and planned by Terraform."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localcloud import control
+from ops import artifacts, fleet, lambda_package, update
+from ops.artifacts import Model
+from ops.paths import LAMBDA_SOURCE, TERRAFORM
+from ops.review.facts import Account, Facts, Quota
+from ops.review.hidden import Hider
+from ops.review.review import Header, Review
+from ops.terraform import cli_environment
+from tests.clients import clients
+from tests.localcloud.endpoints import IMAGES, SERVER
+
+Clients = Callable[[str], Any]
+REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+TYPES = ("ml.m5.large", "ml.m5.xlarge", "ml.c5.large")
+AMPLE = Account(
+    {f"{kind} for endpoint usage": Quota(20, 2) for kind in TYPES},
+    concurrency=1000,
+    unreserved=950,
+    reserved_here=50,
+)
+
+
+def model(letter: str, **metrics: float) -> dict[str, Any]:
+    """Return a model as the variable has it; the archive of each letter is another."""
+    return {
+        "name": f"model-{letter}",
+        "archive": f"../{letter}.tar.gz",
+        "sha256": letter * 64,
+        "metrics": {"accuracy": 0.91, "macro_f1": 0.9} | metrics,
+    }
+
+
+@dataclass(frozen=True)
+class Base:
+    """A stage as it is before each change."""
+
+    name: str
+    variables: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)  # beside Terraform's own; x_override.tf overrides
+
+
+# The artifact bucket's key, one that could take its place, and one that is for nothing.
+KEYS = """
+resource "aws_kms_key" "artifacts" {}
+resource "aws_kms_key" "other" {}
+"""
+SPARE = 'resource "aws_kms_key" "spare" {}\n'
+ENCRYPTED = """
+module "storage" {{
+  artifacts = merge(var.artifacts, {{ kms_key_arn = aws_kms_key.{key}.arn }})
+}}
+"""
+
+COMMON: dict[str, Any] = {
+    "stage": "local",
+    "model": model("a"),
+    "endpoint": {
+        "image": f"{REGISTRY}/fake@sha256:{'0' * 64}",
+        "instance_type": "ml.m5.large",
+        "environment": {"GREETING": "hello"},
+        "deployment": {"wait_seconds": 0, "termination_wait_seconds": 0},
+    },
+    "lambda": {"package": "../lambda.zip", "url": True},
+}
+SCALED = Base(
+    "scaled",
+    COMMON
+    | {
+        "endpoint": COMMON["endpoint"] | {"instance_count": 2},
+        "autoscaling": {"min_instances": 2, "max_instances": 4, "scale_in_cooldown_seconds": 300},
+        "permissions_boundary_arn": "arn:aws:iam::aws:policy/PowerUserAccess",
+        "network": {
+            "flow_logs": True,
+            "interface_endpoints": ["ssm", "ssmmessages"],
+            "amazon_linux_repositories": True,
+        },
+        "training_instance": {},
+        "notebook": {},
+        "observability": {"notifications": {"emails": ["ops@example.com"]}},
+    },
+    {"keys.tf": KEYS + SPARE, "keys_override.tf": ENCRYPTED.format(key="artifacts")},
+)
+FIXED = Base("fixed", COMMON | {"prefix": "fixed", "autoscaling": None, "network": {"mode": "default"}})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change, and what the review has to say of it."""
+
+    name: str
+    words: tuple[str, ...]  # in the review's text
+    dangers: frozenset[str] = frozenset()  # the rules that make it need an approval
+    base: Base = SCALED
+    set: Mapping[str, Any] = field(default_factory=dict)  # variables, laid over the base's
+    files: Mapping[str, str] = field(default_factory=dict)  # besides the base's, or in place of them
+    arguments: tuple[str, ...] = ()  # of `terraform plan`
+    live: int | None = None  # instances that the endpoint was scaled to
+    outside: Callable[[Clients], Callable[[], Any]] | None = (
+        None  # done past Terraform; returns what undoes it
+    )
+    account: Account = AMPLE
+    first: bool = False  # there is nothing yet
+
+
+class Corpus:
+    """Stages on an embedded cloud, and plans of changes of them."""
+
+    def __init__(self, folder: Path, cloud: control.CloudInfo) -> None:
+        self.folder = folder
+        self.cloud = cloud
+        self.client = clients(cloud)
+        self.name, self.region = "local", cloud.region  # as a stage has them
+        self.showing: dict[str, str] = {}
+        self.environment = cli_environment(dict(os.environ), None) | {
+            "AWS_ENDPOINT_URL": cloud.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": cloud.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "TF_DATA_DIR": str(folder / "data"),
+            "TF_CLI_ARGS": "-no-color",
+            "TF_INPUT": "false",
+        }
+        lambda_package.build(LAMBDA_SOURCE, folder / "lambda.zip")
+        for letter in "abc":
+            (folder / f"{letter}.tar.gz").write_bytes(_archive(letter))
+
+    def apply(self, base: Base) -> None:
+        """Make the base's stage."""
+        directory = self._directory(base.name, base.variables, base.files)
+        self._terraform(directory, "init", "-input=false")
+        self._terraform(directory, "apply", "-auto-approve")
+        outputs = json.loads(self._terraform(directory, "output", "-json"))
+        values = {name: entry["value"] for name, entry in outputs.items()}
+        (directory / "outputs.json").write_text(json.dumps(values))
+
+    def review(self, case: Case) -> Review:
+        """Plan the case's change, and review it."""
+        name = re.sub("[^a-z0-9]+", "-", case.name.lower())
+        base = self.folder / case.base.name
+        outputs = {} if case.first else json.loads((base / "outputs.json").read_text())
+        variables = _merged(case.base.variables, case.set)
+        if not case.first and variables["model"] and variables["model"] != case.base.variables["model"]:
+            variables = {"retained_models": [case.base.variables["model"]]} | variables
+        directory = self._directory(name, variables, {**case.base.files, **case.files})
+        if not case.first:
+            shutil.copy(base / "terraform.tfstate", directory)
+        endpoint = outputs.get("endpoint_name")
+        with self._scaled(endpoint, case.live), self._changed(case.outside):
+            running = fleet.look(self, endpoint)  # type: ignore[arg-type]
+            refresh = [] if case.outside else ["-refresh=false"]
+            live = [f"-var=live_instance_count={running.wanted}"] if running else []
+            self._terraform(directory, "plan", "-out=plan", "-lock=false", *refresh, *live, *case.arguments)
+            configs = self._names("endpoint_configs", "EndpointConfigs", "EndpointConfigName")
+            models = self._names("models", "Models", "ModelName")
+        plan = json.loads(self._terraform(directory, "show", "-json", "plan"))
+        chosen = plan["variables"].get("model", {}).get("value")
+        hider = Hider(plan)
+        facts = Facts(
+            self.name,
+            self.region,
+            hider.plan,
+            running,
+            artifacts.deployed(outputs),
+            Model(chosen["name"], chosen["sha256"], chosen.get("metrics") or {}) if chosen else None,
+            update.of_plan(plan, running),
+            case.account,
+            configs,
+            models,
+        )
+        return Review.of(facts, Header(self.name, self.region), hider=hider)
+
+    def _names(self, operation: str, found: str, name: str) -> frozenset[str]:
+        pages = self.client("sagemaker").get_paginator(f"list_{operation}").paginate()
+        return frozenset(one[name] for page in pages for one in page[found])
+
+    def _directory(self, name: str, variables: Mapping[str, Any], files: Mapping[str, str]) -> Path:
+        directory = self.folder / name
+        ignored = shutil.ignore_patterns(".terraform", "*.tfvars*", "tests", "bootstrap")
+        shutil.copytree(TERRAFORM, directory, ignore=ignored)
+        (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+        (directory / "case.auto.tfvars.json").write_text(json.dumps(variables))
+        for file, text in files.items():
+            (directory / file).write_text(text)
+        return directory
+
+    def _terraform(self, directory: Path, *arguments: str) -> str:
+        showing = self.showing if arguments[0] == "show" else {}
+        done = subprocess.run(
+            ["terraform", *arguments],
+            cwd=directory, env=self.environment | showing, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextmanager
+    def provider(self) -> Iterator[None]:
+        """Keep a provider running that plans are shown with: to start one takes longer than to show."""
+        plugins = (self.folder / "data" / "providers").glob("*/hashicorp/aws/*/*/terraform-provider-aws_*")
+        with subprocess.Popen(
+            [next(plugins), "-debug"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stdout is not None
+            try:
+                found = (re.search("TF_REATTACH_PROVIDERS='(.+)'", line) for line in process.stdout)
+                self.showing = {"TF_REATTACH_PROVIDERS": next(filter(None, found))[1]}
+                yield
+            finally:
+                process.terminate()
+
+    @contextmanager
+    def _scaled(self, endpoint: str | None, count: int | None) -> Iterator[None]:
+        before = fleet.look(self, endpoint)  # type: ignore[arg-type]
+        if count is None or endpoint is None or before is None:
+            yield
+            return
+        self._scale(endpoint, count)
+        try:
+            yield
+        finally:
+            self._scale(endpoint, before.wanted)
+
+    def _scale(self, endpoint: str, count: int) -> None:
+        client = self.client("sagemaker")
+        client.update_endpoint_weights_and_capacities(
+            EndpointName=endpoint,
+            DesiredWeightsAndCapacities=[{"VariantName": "primary", "DesiredInstanceCount": count}],
+        )
+        deadline = time.monotonic() + 120
+        while (state := client.describe_endpoint(EndpointName=endpoint))["EndpointStatus"] != "InService":
+            assert time.monotonic() < deadline, state
+            time.sleep(0.1)
+
+    @contextmanager
+    def _changed(self, outside: Callable[[Clients], Callable[[], Any]] | None) -> Iterator[None]:
+        undo = outside(self.client) if outside else None
+        try:
+            yield
+        finally:
+            if undo is not None:
+                undo()
+
+
+@contextmanager
+def corpus(folder: Path, *bases: Base) -> Iterator[Corpus]:
+    """Start a cloud in a new folder and apply the bases; the cloud ends with the block."""
+    images = folder / "images.json"
+    images.write_text(json.dumps(IMAGES))
+    cloud = control.start(folder / "cloud", images=images, lifetime=3600)
+    try:
+        made = Corpus(folder, cloud)
+        for base in bases:
+            made.apply(base)
+        with made.provider():
+            yield made
+    finally:
+        control.stop(folder / "cloud")
+
+
+def _archive(letter: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in {"weights": letter.encode(), "code/fakeserver.py": SERVER.encode()}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _merged(base: Mapping[str, Any], laid: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one over the other, objects by field."""
+    merged = dict(base)
+    for key, value in laid.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged

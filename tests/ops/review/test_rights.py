@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops.review import grants, rights
+from tests.ops.review.plans import allow, deny, entry, plan, policy
+
+BUCKET = "arn:aws:s3:::photos"
+ROLE = "arn:aws:iam::123456789012:role/kennel-dev-lambda"
+OTHER = "arn:aws:iam::999988887777:role/partner"
+
+
+def of_role(before: list[Any], after: list[Any]) -> dict[str, Any]:
+    return entry(
+        "aws_iam_role_policy.a",
+        {"role": "kennel-dev-lambda", "policy": policy(*before)},
+        {"role": "kennel-dev-lambda", "policy": policy(*after)},
+    )
+
+
+def said(*entries: dict[str, Any]) -> list[str]:
+    known = entry("aws_iam_role.known", {"arn": ROLE}, {"arn": ROLE})
+    return [f"{one.kind}: {one.who} {one.text}" for one in rights.changes(plan(known, *entries))]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (
+            [allow("s3:GetObject", f"{BUCKET}/models/*")],
+            [allow("s3:GetObject", f"{BUCKET}/*")],
+            "widens: the role kennel-dev-lambda may now also read (s3:GetObject) everything in the bucket photos, "
+            "not only everything below models/ in the bucket photos",
+        ),
+        (
+            [],
+            [allow("sagemaker:InvokeEndpoint", "*")],
+            "widens: the role kennel-dev-lambda may now also ask (sagemaker:InvokeEndpoint) any resource",
+        ),
+        (
+            [allow("s3:GetObject", f"{BUCKET}/*")],
+            [],
+            "narrows: the role kennel-dev-lambda may no longer read (s3:GetObject) everything in the bucket photos",
+        ),
+        (
+            [deny("s3:DeleteObject", f"{BUCKET}/*")],
+            [],
+            "widens: the role kennel-dev-lambda is no longer kept from: may delete (s3:DeleteObject) everything in "
+            "the bucket photos",
+        ),
+    ],
+)
+def test_a_change_is_told_so_that_one_need_not_know_policies(
+    before: list[Any], after: list[Any], words: str
+) -> None:
+    assert said(of_role(before, after)) == [words]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([allow(["s3:GetObject", "s3:PutObject"])], [allow("s3:PutObject"), allow("s3:GetObject")]),
+        ([allow("s3:getobject")], [allow("S3:GetObject", ["*"])]),
+        ([allow("s3:*")], [allow("s3:*"), allow("s3:GetObject", f"{BUCKET}/*")]),
+        ([allow("s3:GetObject", Sid="A")], [allow("s3:GetObject", Sid="B")]),
+    ],
+)
+def test_what_means_the_same_is_no_change(before: list[Any], after: list[Any]) -> None:
+    assert said(of_role(before, after)) == []
+
+
+def kinds(*entries: dict[str, Any]) -> list[str]:
+    known = entry("aws_iam_role.known", {"arn": ROLE}, {"arn": ROLE})
+    return sorted(one.kind for one in rights.found(plan(known, *entries)) if one.widens)
+
+
+ON_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        ([], [allow("iam:PassRole", ROLE)], "escalation"),
+        ([], [allow("*")], "admin"),
+        ([], [allow("s3:PutObject", "*")], "wildcard"),
+        ([], [allow("ec2:DescribeVpcs", "*")], "plain"),
+        ([], [{"Effect": "Allow", "Action": "s3:GetObject", "NotResource": f"{BUCKET}/*"}], "wildcard"),
+        (
+            [allow("s3:GetObject", f"{BUCKET}/*", Condition=ON_ACCOUNT)],
+            [allow("s3:GetObject", f"{BUCKET}/*")],
+            "condition",
+        ),
+        ([deny("s3:*")], [], "deny"),
+    ],
+)
+def test_what_is_worth_a_look_is_told_apart(before: list[Any], after: list[Any], kind: str) -> None:
+    assert kinds(of_role(before, after)) == [kind]
+
+
+def of_bucket(*statements: dict[str, Any]) -> dict[str, Any]:
+    return entry(
+        "aws_s3_bucket_policy.a",
+        {"bucket": "photos", "policy": policy()},
+        {"bucket": "photos", "policy": policy(*statements)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("principal", "more", "kind"),
+    [
+        ("*", {}, "public"),
+        ({"AWS": "*"}, {"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, "plain"),
+        ({"AWS": OTHER}, {}, "account"),
+        ({"AWS": "999988887777"}, {}, "account"),
+        ({"AWS": ROLE}, {}, "plain"),
+        ({"Service": "logging.s3.amazonaws.com"}, {}, "plain"),
+    ],
+)
+def test_who_may_come_in_is_told_apart(principal: Any, more: dict[str, Any], kind: str) -> None:
+    assert kinds(of_bucket(allow("s3:GetObject", f"{BUCKET}/*", Principal=principal, **more))) == [kind]
+
+
+def test_a_condition_with_more_values_is_weaker_and_with_more_exceptions_stronger() -> None:
+    def grant(operator: str, *values: str) -> grants.Grant:
+        return next(
+            iter(grants.read(policy(allow("s3:GetObject", Condition={operator: {"k": list(values)}}))))
+        )
+
+    assert grant("StringEquals", "a", "b").covers(grant("StringEquals", "a"))
+    assert not grant("StringEquals", "a").covers(grant("StringEquals", "a", "b"))
+    assert grant("StringNotEquals", "a").covers(grant("StringNotEquals", "a", "b"))
+    assert not grant("StringNotEquals", "a", "b").covers(grant("StringNotEquals", "a"))
+
+
+def test_a_first_deployment_tells_its_rights_and_finds_none_worth_a_look() -> None:
+    role = entry("aws_iam_role.a", None, {"name": "fresh", "assume_role_policy": policy()})
+    of_it = entry(
+        "aws_iam_role_policy.a", None, {"role": "fresh", "policy": policy(allow("iam:PassRole", ROLE))}
+    )
+    assert [one.fresh for one in rights.found(plan(role, of_it))] == [True]
+
+
+def test_a_policy_that_is_known_only_later_is_named() -> None:
+    later = entry(
+        "aws_iam_role_policy.a",
+        {"role": "r", "policy": policy(allow("s3:GetObject"))},
+        {"role": "r"},
+        unknown={"policy": True},
+    )
+    assert said(later) == [
+        "changes: the role r what it may do is known only when the plan is applied: look at the policy's source"
+    ]
+
+
+def test_a_boundary_that_goes_is_told() -> None:
+    role = entry(
+        "aws_iam_role.a",
+        {"name": "r", "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess"},
+        {"name": "r", "permissions_boundary": None},
+    )
+    assert said(role) == [
+        "widens: the role r is no longer held within the policy PowerUserAccess: whatever its policies say holds"
+    ]
