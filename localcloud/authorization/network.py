@@ -52,7 +52,7 @@ def route(source: Source, service: str, account: str) -> Route | None:
     internet = backend.get_vpc(source.vpc_id).is_default and source.service == "ec2.amazonaws.com"
     internet = internet or any(_leads_out(backend, table_id, source.service) for table_id in table_ids)
     for endpoint in list(backend.vpc_end_points.values()):
-        if endpoint.vpc_id != source.vpc_id or endpoint.service_name.rpartition(".")[2] != service:
+        if endpoint.vpc_id != source.vpc_id or _service(endpoint.service_name) != service:
             continue
         if endpoint.vpc_endpoint_type == "Interface" or table_ids & set(endpoint.route_table_ids or ()):
             return Route(source.vpc_id, endpoint.id, endpoint.policy_document)
@@ -63,6 +63,11 @@ def route(source: Source, service: str, account: str) -> Route | None:
         f"{', '.join(source.subnet_ids)} of {source.vpc_id} have neither a VPC endpoint of {service} in their route "
         "tables nor a way to the internet."
     )
+
+
+def _service(name: str) -> str:
+    """com.amazonaws.us-east-1.sagemaker.runtime is for requests that are signed for sagemaker."""
+    return name.split(".")[3]
 
 
 def _tables(backend: Any, source: Source) -> Iterable[Any]:
