@@ -15,6 +15,7 @@ from localcloud import accepted, clock, gaps, heartbeat
 from localcloud.config import Config
 from localcloud.faults.middleware import with_faults
 from localcloud.functions import with_function_urls
+from localcloud.quotas import with_quotas
 from localcloud.sagemaker.jobs.interruption import with_interruptions
 from localcloud.sagemaker.runtime import with_invocations
 from localcloud.strangers import refuse_strangers
@@ -45,7 +46,7 @@ def create_app(config: Config) -> WSGIApplication:
         return body
 
     return refuse_strangers(
-        _guard(with_faults(with_invocations(with_interruptions(with_function_urls(aws)))))
+        _guard(with_faults(with_quotas(with_invocations(with_interruptions(with_function_urls(aws))))))
     )
 
 

@@ -27,6 +27,7 @@ _SERVICES = (
     "iam",
     "s3",
     "ssm",
+    "quotas",
 )
 
 

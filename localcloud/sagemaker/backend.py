@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
 
-from localcloud import accepted
+from localcloud import accepted, quotas
 from localcloud.actors import Actor
 from localcloud.authorization import Denied
 from localcloud.sagemaker import archive
@@ -97,6 +98,7 @@ class Backend(NotebookBackend):
             raise ValidationError(f'Cannot create already existing endpoint "{self._arn("endpoint", name)}".')
         config = self._config(request["EndpointConfigName"])
         deployment = self._deployment(name, config, {})
+        self._admit(deployment)
         endpoint = Endpoint(self.account_id, self.region_name, name, request.get("Tags") or [])
         self.endpoints[name] = endpoint
         endpoint.create(deployment, request.get("DeploymentConfig"))
@@ -123,9 +125,19 @@ class Backend(NotebookBackend):
         deployment_config = request.get("DeploymentConfig")
         if deployment_config is None and request.get("RetainDeploymentConfig"):
             deployment_config = endpoint.last_deployment_config
+        if not (deployment_config or {}).get("RollingUpdatePolicy"):  # two fleets at a time
+            self._admit(deployment)
         size = sum(variant.desired_count for variant in deployment.fleet.variants.values())
         endpoint.move_to(deployment, Rollout(deployment_config, size, self.account_id, self.region_name))
         return endpoint
+
+    def _admit(self, deployment: Deployment) -> None:
+        used: Counter[str] = Counter()
+        for endpoint in list(self.endpoints.values()):
+            if isinstance(endpoint, Endpoint):
+                used.update(endpoint.wanted_instances())
+        for kind, count in deployment.fleet.wanted_instances().items():
+            quotas.admit(f"{kind} for endpoint usage", used[kind], count, quotas.INSTANCES)
 
     def resize_endpoint(self, name: str, wanted: list[dict[str, Any]]) -> Endpoint:
         endpoint = self._endpoint(name)

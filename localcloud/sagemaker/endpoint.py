@@ -6,6 +6,7 @@ import contextlib
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -258,6 +259,10 @@ class Endpoint(FakeEndpoint):
         if self._current is None:
             return {}
         return {v.name: (v.desired_count, v.desired_weight) for v in self._current.fleet.variants.values()}
+
+    def wanted_instances(self) -> Counter[str]:
+        """How many instances of each type it is to have."""
+        return Counter() if self._current is None else self._current.fleet.wanted_instances()
 
     @property
     def response_object(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -150,6 +151,13 @@ class Fleet:
             return names
         first = random.choices(names, [weights[name] or 1.0 for name in names])[0]  # noqa: S311 - no secret
         return [first, *(name for name in names if name != first)]
+
+    def wanted_instances(self) -> Counter[str]:
+        """How many instances of each type there are to be."""
+        found: Counter[str] = Counter()
+        for variant in self.variants.values():
+            found[variant.spec.instance_type] += variant.desired_count
+        return found
 
     def running(self) -> list[Instance]:
         with self._lock:

@@ -10,9 +10,9 @@ from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound, 
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.utils import arn_formatter
 
+from localcloud import quotas
 from localcloud.sagemaker.instance import Host
 from localcloud.sagemaker.jobs import listing, requests, shapes, tuning_requests
-from localcloud.sagemaker.jobs.errors import ResourceLimitExceeded
 from localcloud.sagemaker.jobs.settings import Settings
 from localcloud.sagemaker.jobs.training import TrainingJob
 from localcloud.sagemaker.jobs.tuning import TuningJob
@@ -89,15 +89,8 @@ class JobsBackend(SageMakerModelBackend):
 
     def _check_limit(self, kind: str, job: _OnInstances, running: Iterable[_OnInstances]) -> None:
         used = sum(one.instance_count for one in running if one.instance_type == job.instance_type)
-        limit = self.jobs_settings.instances
-        if used + job.instance_count > limit:
-            raise ResourceLimitExceeded(
-                f"The account-level service limit '{job.instance_type} for {kind} usage' is {limit} "
-                f"Instances, with current utilization of {used} Instances and a request delta of "
-                f"{job.instance_count} Instances. Please use AWS Service Quotas to request an increase for this "
-                "quota. If AWS Service Quotas is not available, contact AWS support to request an increase for "
-                "this quota."
-            )
+        name = f"{job.instance_type} for {kind} usage"
+        quotas.admit(name, used, job.instance_count, self.jobs_settings.instances)
 
     def training_job(self, name: str) -> TrainingJob:
         job = self.jobs.get(name)

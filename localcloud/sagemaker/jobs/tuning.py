@@ -16,9 +16,9 @@ from moto.core.utils import utcnow
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.utils import arn_formatter
 
+from localcloud.quotas import ResourceLimitExceeded
 from localcloud.sagemaker import capacity
 from localcloud.sagemaker.jobs import search
-from localcloud.sagemaker.jobs.errors import ResourceLimitExceeded
 from localcloud.sagemaker.jobs.training import TrainingJob
 from localcloud.sagemaker.jobs.tuning_requests import Plan
 
