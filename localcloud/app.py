@@ -12,6 +12,7 @@ from moto.backends import SERVICE_NAMES
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from localcloud import accepted, clock, gaps, heartbeat
+from localcloud.authorization.middleware import INSECURE, with_authorization
 from localcloud.config import Config
 from localcloud.faults.middleware import with_faults
 from localcloud.functions import with_function_urls
@@ -45,9 +46,18 @@ def create_app(config: Config) -> WSGIApplication:
         start_response(status, headers)
         return body
 
-    return refuse_strangers(
-        _guard(with_faults(with_quotas(with_invocations(with_interruptions(with_function_urls(aws))))))
-    )
+    services = with_quotas(with_invocations(with_interruptions(with_function_urls(aws))))
+    return refuse_strangers(_guard(with_authorization(with_faults(services))))
+
+
+def without_tls(app: WSGIApplication) -> WSGIApplication:
+    """`app` as it is asked at port 80: aws:SecureTransport is false."""
+
+    def asked(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ[INSECURE] = True
+        return app(environ, start_response)
+
+    return asked
 
 
 def _guard(app: WSGIApplication) -> WSGIApplication:

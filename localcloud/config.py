@@ -30,6 +30,7 @@ class Config:
     images: dict[str, Image] = field(default_factory=dict)  # by ECR repository name
     account_id: str = ACCOUNT_ID
     region: str = REGION
+    insecure_url: str = ""  # the same cloud, as if asked without TLS
     scaling_speed: float = 1.0  # how many minutes of scaling, alarms and their metrics pass in one
 
     def repositories(self, kind: str) -> list[str]:

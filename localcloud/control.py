@@ -28,7 +28,9 @@ _START_DEADLINE = 60.0  # s
 _STOP_DEADLINE = 15.0  # s until SIGKILL
 _LOG_TAIL = 20  # lines
 _SPEED = "LOCALCLOUD_SCALING_SPEED"
-_AS_ROOT = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/localcloud/aws4_request, SignedHeaders=host, Signature=0"
+_AS_ROOT = (
+    "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/localcloud/aws4_request, SignedHeaders=host, Signature=0"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class CloudInfo:
     account_id: str
     log_file: Path
     scaling_speed: float = 1.0
+    insecure_url: str = ""  # the same cloud, as if asked without TLS
 
 
 def start(
@@ -105,6 +108,25 @@ def interrupt(state_dir: Path, training_job: str, wait: float = 0.0) -> None:
     except urllib.error.HTTPError as error:
         with error:
             raise CloudError("The job's spot instances must be there.", error.read().decode()) from error
+
+
+def decisions(state_dir: Path, *, clear: bool = False) -> list[dict[str, Any]]:
+    """What the cloud has decided on requests of users and roles, and by which statements; `clear` forgets it.
+
+    Raises:
+        CloudError: no cloud runs.
+    """
+    running = status(state_dir)
+    if running is None:
+        raise CloudError("The embedded cloud must run.", "not running", "Start it first.")
+    request = urllib.request.Request(  # noqa: S310 - our own address
+        f"{running.endpoint_url}/_localcloud/decisions",
+        headers={"Authorization": _AS_ROOT},
+        method="DELETE" if clear else "GET",
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        told: list[dict[str, Any]] = json.load(answer)
+        return told
 
 
 def faults(

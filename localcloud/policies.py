@@ -1,7 +1,7 @@
 """Policy statements as IAM evaluates them, with their conditions.
 
-moto takes a condition that it does not know as met, and a statement whose condition is not met as a refusal: the
-usual "deny what does not come over TLS" then denies everything. Here such a statement does not apply.
+moto takes a condition that it does not know as met, and a statement whose condition is not met as a refusal. It has no
+say here: `authorization` decides before a request reaches it.
 """
 
 from __future__ import annotations
@@ -36,21 +36,9 @@ class Who:
     federated: str = ""
 
 
-# What holds for every request to this cloud. Its loopback connections stand for AWS's, which are encrypted.
-_ALWAYS = {"aws:securetransport": ["true"], "s3:tlsversion": ["1.3"]}
-
-
 class Statement(IAMPolicyStatement):
-    def is_action_permitted(
-        self,
-        action: str,
-        resource: str = "*",
-        principal: str | None = None,
-        incoming_condition_values: dict[str, str] | None = None,
-    ) -> PermissionResult:
-        given = {key.lower(): [value] for key, value in (incoming_condition_values or {}).items()}
-        who = Who((principal,), principal.split(":")[4]) if principal else Who()
-        return evaluate(self._statement, action, resource, who, {**_ALWAYS, **given})
+    def is_action_permitted(self, *_: object, **__: object) -> PermissionResult:
+        return PermissionResult.PERMITTED
 
 
 def install() -> None:

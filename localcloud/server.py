@@ -52,13 +52,22 @@ def serve(
     except OSError as error:
         rule = f"Port {port} must be free."
         raise CloudError(rule, error.strerror, "Choose another, or 0 for any.") from error
-    endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
+    insecure_listener = listen(0)
+    endpoint_url, insecure_url = (
+        f"http://{HOST}:{one.getsockname()[1]}" for one in (listener, insecure_listener)
+    )
     known = read_images(images) if images else {}
-    config = Config(state_dir, endpoint_url, known, scaling_speed=scaling_speed)
+    config = Config(state_dir, endpoint_url, known, scaling_speed=scaling_speed, insecure_url=insecure_url)
 
-    from localcloud.app import create_app  # after the port is taken: moto takes a second to import
+    from localcloud.app import (
+        create_app,
+        without_tls,
+    )  # after the port is taken: moto takes a second to import
 
-    server = Server(listener, create_app(config))
+    app = create_app(config)
+    server = Server(listener, app)
+    insecure = Server(insecure_listener, without_tls(app))
+    threading.Thread(target=insecure.serve_forever, args=(0.1,), name="without TLS", daemon=True).start()
 
     def stop(reason: str) -> None:
         log.info("stopping: %s", reason)
@@ -88,6 +97,7 @@ def _announce(path: Path, config: Config, log_file: Path) -> None:
         "pid": pid,
         "start_mark": start_mark(pid),
         "endpoint_url": config.endpoint_url,
+        "insecure_url": config.insecure_url,
         "region": REGION,
         "account_id": ACCOUNT_ID,
         "log_file": str(log_file),

@@ -13,12 +13,17 @@ _XML_SERVICES = {"s3", "s3control", "cloudfront", "route53"}  # REST with XML er
 
 
 def error_response(
-    environ: WSGIEnvironment, start_response: StartResponse, status: int, code: str, message: str
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    status: int,
+    code: str,
+    message: str,
+    service: str | None = None,
 ) -> Iterable[bytes]:
-    """Answer with an error in the protocol that the request speaks."""
+    """Answer with an error in the protocol that the request speaks; `service` where its signature does not say it."""
     request_id = str(uuid.uuid4())
     headers = [("x-amzn-RequestId", request_id)]
-    service = signing_service(environ)
+    service = signing_service(environ) if service is None else service
     query = environ.get("PATH_INFO") == "/" and "HTTP_X_AMZ_TARGET" not in environ
     if service in _XML_SERVICES:
         body = (
@@ -32,6 +37,15 @@ def error_response(
             f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
         )
         headers.append(("Content-Type", "text/xml"))
+    elif "HTTP_SMITHY_PROTOCOL" in environ:  # RPC v2 in CBOR
+        data = b"\xa2" + b"".join(map(_cbor_text, ("__type", code, "message", message)))
+        headers += [
+            ("Content-Type", "application/cbor"),
+            ("smithy-protocol", "rpc-v2-cbor"),
+            ("Content-Length", str(len(data))),
+        ]
+        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+        return [data]
     elif query:
         body = (
             f"<ErrorResponse><Error><Type>Receiver</Type><Code>{code}</Code>"
@@ -45,6 +59,11 @@ def error_response(
     headers.append(("Content-Length", str(len(data))))
     start_response(f"{status} {HTTPStatus(status).phrase}", headers)
     return [data]
+
+
+def _cbor_text(text: str) -> bytes:
+    data = text.encode()
+    return b"\x79" + len(data).to_bytes(2, "big") + data
 
 
 def signing_service(environ: WSGIEnvironment) -> str:

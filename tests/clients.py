@@ -12,7 +12,9 @@ from botocore.config import Config
 from localcloud.control import CloudInfo
 
 
-def clients(cloud: CloudInfo, **options: Any) -> Callable[[str], Any]:
+def clients(
+    cloud: CloudInfo, *, key: str = "local", secret: str = "local", token: str | None = None, **options: Any
+) -> Callable[[str], Any]:
     """Return what gives a client for a service, always the same one, which asks once and not again.
 
     `options` are those of `botocore.config.Config`.
@@ -23,7 +25,7 @@ def clients(cloud: CloudInfo, **options: Any) -> Callable[[str], Any]:
     def client(service: str) -> Any:
         return boto3.client(
             service, endpoint_url=cloud.endpoint_url, region_name=cloud.region, config=config,
-            aws_access_key_id="any", aws_secret_access_key="any",
+            aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token,
         )  # fmt: skip
 
     return client

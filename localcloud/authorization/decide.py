@@ -17,6 +17,7 @@ from localcloud.authorization.network import Route
 from localcloud.authorization.principals import Principal, Session
 
 _NOTHING = Policies((), None, {})
+_TRUST = ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
 # What every caller may do, whatever a policy says.
 _FREE = ("sts:getcalleridentity", "sts:getaccesskeyinfo", "sts:getsessiontoken")
 
@@ -101,7 +102,7 @@ def decide(
     grant, by_resource = _granted(of_resource or (), principal, ask, context)
     by_identity = _applying("Allow", known.identity, principal, ask, context)
     service = ask.resource.split(":", 3)[2] if ask.resource.startswith("arn:") else ""
-    trust = ask.action.lower().startswith("sts:assumerole")
+    trust = ask.action.lower().startswith(_TRUST)
     if principal.kind in ("anonymous", "service", "federated"):
         if grant:
             return Decision(True, "", by_resource + by_endpoint)

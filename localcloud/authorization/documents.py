@@ -76,6 +76,17 @@ def _document(backend: Any, arn: str) -> str:
     return default_document(backend.get_policy(arn))
 
 
+def by_arn(account: str, arn: str) -> str:
+    """The document of a managed policy."""
+    return _document(iam_backends[account]["aws"], arn)
+
+
+def merged(found: Iterable[str]) -> str:
+    """One document with the statements of all."""
+    together = [one for document in found for _, one in statements("", document)]
+    return json.dumps({"Version": "2012-10-17", "Statement": together})
+
+
 def _short(arn: str) -> str:
     return arn.rpartition("/")[2]
 

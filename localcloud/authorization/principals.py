@@ -43,6 +43,8 @@ class Principal:
             return Who()
         if self.kind == "service":
             return Who(service=self.name)
+        if self.kind == "federated":
+            return Who(federated=self.arn)
         return Who(tuple({self.arn, self.identity or self.arn}), self.account)
 
     @property

@@ -19,6 +19,12 @@ def find(access_key: str) -> Session | None:
     return _sessions.get(access_key)
 
 
+def account_of(access_key: str) -> str:
+    """Of the session with this key; "" where there is none."""
+    found = find(access_key)
+    return found.principal.account if found is not None else ""
+
+
 def create(
     principal: Principal,
     seconds: float,

@@ -4,9 +4,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 
 A URL is served at <cloud>/_lambda-url/<id>/, which is what GetFunctionUrlConfig answers because it needs no DNS
 (Terraform, which looks for it in the host name, then shows a url_id of "127"), and for requests whose Host is
-<id>.lambda-url.<region>.localhost. With AuthType AWS_IAM a request must carry SigV4
-credentials for the service lambda; neither the signature nor the caller's rights are checked. With NONE the
-function's policy must let everybody invoke it, as on AWS.
+<id>.lambda-url.<region>.localhost. With AuthType AWS_IAM a request must be signed for the service lambda by
+somebody who may lambda:InvokeFunctionUrl. With NONE the function's policy must let everybody invoke it, as on AWS.
 """
 
 from __future__ import annotations
@@ -21,10 +20,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from moto.awslambda.exceptions import LambdaClientError
 
+from localcloud.authorization.asks import Ask
+from localcloud.authorization.callers import Caller
+from localcloud.authorization.middleware import CALLER, may
 from localcloud.functions.errors import (
     InvalidParameterValue,
     NotImplementedHere,
@@ -37,7 +39,6 @@ WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 _PATH = re.compile(r"^/_lambda-url/(?P<id>[0-9a-z]+)(?P<path>/.*)?$")
 _HOST = re.compile(r"^(?P<id>[0-9a-z]+)\.lambda-url\.[0-9a-z-]+\.(localhost|on\.aws)(:\d+)?$")
-_CREDENTIAL = re.compile(r"^AWS4-HMAC-SHA256 +Credential=(?P<key>[^/,]+)/\d{8}/[^/]+/lambda/aws4_request")
 _TEXT = re.compile(r"^(text/.*|application/(json|xml|javascript|.*\+json|.*\+xml))$")
 
 
@@ -112,9 +113,9 @@ def _answer(
             break
     else:
         return _refusal(403, "Forbidden", "AccessDeniedException")
-    access_key = _access_key(environ)
-    allowed = access_key is not None if url.iam else _is_public(backend.get_function(name))
-    if not allowed:
+    caller: Caller | None = environ.get(CALLER)
+    access_key = caller.signature.key if caller is not None and caller.signature is not None else None
+    if not (_may(environ, url) if url.iam else _is_public(backend.get_function(name))):
         return _refusal(403, "Forbidden", "AccessDeniedException")
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     request_id = str(uuid.uuid4())
@@ -230,15 +231,12 @@ def _header(value: Any) -> str:
     return text
 
 
-def _access_key(environ: dict[str, Any]) -> str | None:
-    signed = _CREDENTIAL.match(environ.get("HTTP_AUTHORIZATION", ""))
-    if signed:
-        return signed["key"]
-    query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-    parts = unquote(query.get("X-Amz-Credential", "")).split("/")
-    if query.get("X-Amz-Signature") and len(parts) == 5 and parts[3] == "lambda":
-        return parts[0]
-    return None
+def _may(environ: dict[str, Any], url: UrlConfig) -> bool:
+    caller: Caller | None = environ.get(CALLER)
+    if caller is None or caller.signature is None or caller.signature.service != "lambda":
+        return False
+    keys = {"lambda:functionurlauthtype": ["AWS_IAM"], "lambda:functionarn": [url.arn]}
+    return may(environ, Ask("lambda:InvokeFunctionUrl", url.arn, keys))
 
 
 def _is_public(function: Any) -> bool:

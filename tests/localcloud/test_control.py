@@ -29,7 +29,7 @@ def test_a_cloud_answers_on_the_loopback_interface_as_soon_as_start_returns(tmp_
     info = control.start(tmp_path, lifetime=120)
     try:
         assert info.endpoint_url.startswith("http://127.0.0.1:")
-        assert urllib3.request("GET", info.endpoint_url, timeout=5, retries=False).status == 200
+        assert urllib3.request("GET", info.endpoint_url, timeout=5, retries=False).status == 403  # unsigned
         assert control.status(tmp_path) == info
         assert control.start(tmp_path) == info  # the one that runs
         assert os.getsid(info.pid) == info.pid  # a terminal that closes does not take it along

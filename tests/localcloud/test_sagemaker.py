@@ -106,8 +106,8 @@ def test_a_container_that_never_answers_the_ping_fails_at_the_deadline(
         "sagemaker",
         endpoint_url=cloud.endpoint_url,
         region_name=cloud.region,
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
         config=Config(parameter_validation=False),
     )
     model = deployer.model(PING="500")

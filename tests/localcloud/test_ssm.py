@@ -34,7 +34,11 @@ LOG = {
                "logs:PutLogEvents"],
     "Resource": "arn:aws:logs:*:*:log-group:*",
 }  # fmt: skip
-STORE = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::outputs/*"}
+STORE = {
+    "Effect": "Allow",
+    "Action": "s3:PutObject",
+    "Resource": ["arn:aws:s3:::outputs/*", "arn:aws:s3:::reached/*"],
+}
 
 
 def poll(ask: Callable[[], Any], seconds: float = 20) -> Any:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 ECHO = "def handler(event, context):\n    return event\n"
-SIGNED = {
-    "Authorization": "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20250101/us-east-1/lambda/aws4_request, x"
-}
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ def ask(
     except urllib.error.HTTPError as error:
         with error:
             return Reply(error.code, error.headers, error.read())
+
+
+def signed(url: str) -> dict[str, str]:
+    """The headers of root's request to a function's URL."""
+    request = AWSRequest("GET", url)
+    SigV4Auth(Credentials("local", "local"), "lambda", "us-east-1").add_auth(request)
+    return dict(request.headers.items())
 
 
 @pytest.fixture
@@ -154,8 +161,8 @@ def test_with_iam_an_unsigned_request_is_forbidden(aws: Any, publish: Callable[.
     reply = ask(url)
     assert (reply.status, reply.json) == (403, {"Message": "Forbidden"})
     assert reply.headers["x-amzn-ErrorType"] == "AccessDeniedException"
-    event = ask(url, headers=SIGNED).json
-    assert event["requestContext"]["authorizer"]["iam"]["accessKey"] == "AKIDEXAMPLE"
+    event = ask(url, headers=signed(url)).json
+    assert event["requestContext"]["authorizer"]["iam"]["accessKey"] == "local"
     assert event["requestContext"]["accountId"] == "123456789012"
 
 
@@ -196,7 +203,7 @@ def test_a_url_of_an_alias_runs_its_version_and_is_managed_apart(aws: Any) -> No
     aws.functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
     made = aws.functions.create_function_url_config(FunctionName=name, Qualifier="live", AuthType="AWS_IAM")
     assert made["FunctionArn"].endswith(f":{name}:live")
-    assert ask(made["FunctionUrl"], headers=SIGNED).json == "1"
+    assert ask(made["FunctionUrl"], headers=signed(made["FunctionUrl"])).json == "1"
     read = aws.functions.get_function_url_config(FunctionName=name, Qualifier="live")
     assert (read["FunctionUrl"], read["AuthType"], read["InvokeMode"]) == (
         made["FunctionUrl"],
@@ -208,7 +215,7 @@ def test_a_url_of_an_alias_runs_its_version_and_is_managed_apart(aws: Any) -> No
     urls = aws.functions.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"]
     assert [url["FunctionUrl"] for url in urls] == [made["FunctionUrl"]]
     aws.functions.delete_function_url_config(FunctionName=name, Qualifier="live")
-    assert ask(made["FunctionUrl"], headers=SIGNED).status == 403
+    assert ask(made["FunctionUrl"], headers=signed(made["FunctionUrl"])).status == 403
 
 
 @pytest.mark.parametrize(
@@ -230,9 +237,9 @@ def test_what_belongs_to_an_alias_goes_with_it(aws: Any) -> None:
     aws.functions.put_function_event_invoke_config(
         FunctionName=name, Qualifier="live", MaximumRetryAttempts=0
     )
-    assert ask(url["FunctionUrl"], headers=SIGNED).json == 1
+    assert ask(url["FunctionUrl"], headers=signed(url["FunctionUrl"])).json == 1
     aws.functions.delete_alias(FunctionName=name, Name="live")
-    assert ask(url["FunctionUrl"], headers=SIGNED).status == 403
+    assert ask(url["FunctionUrl"], headers=signed(url["FunctionUrl"])).status == 403
     assert aws.functions.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"] == []
     events = aws.functions.list_function_event_invoke_configs(FunctionName=name)
     assert events["FunctionEventInvokeConfigs"] == []

@@ -72,7 +72,7 @@ class Stage:
     def client(self, service: str) -> Any:
         return boto3.client(
             service, endpoint_url=self.cloud.endpoint_url, region_name=self.region,
-            aws_access_key_id="any", aws_secret_access_key="any",
+            aws_access_key_id="local", aws_secret_access_key="local",
             config=Config(retries={"total_max_attempts": 1}),
         )  # fmt: skip
 

@@ -1,0 +1,126 @@
+"""Callers by their credentials: which key, of whom, with which token, until when.
+
+"local" is root of the cloud's own account, "local-<12 digits>" that of another, which exists as soon as it is used;
+the secret of both is "local".
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qs
+from wsgiref.types import WSGIEnvironment
+
+from moto.iam.models import iam_backends
+
+from localcloud.authorization import principals, sessions
+from localcloud.authorization.principals import ANONYMOUS, Principal, Session
+from localcloud.config import ACCOUNT_ID
+
+_AUTHORIZATION = re.compile(
+    r"(?P<algorithm>AWS4-HMAC-SHA256)\s+Credential=(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[^/]*)/"
+    r"(?P<service>[^/]+)/aws4_request,\s*SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-fA-F]+)"
+)
+_ROOT = re.compile(r"local(?:-(?P<account>\d{12}))?")
+
+
+class Unknown(Exception):
+    """Credentials that are not accepted: `kind` is what is wrong with them."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Signature:
+    key: str
+    date: str
+    region: str
+    service: str
+    headers: tuple[str, ...]
+    value: str
+    presigned: bool = False
+
+
+@dataclass(frozen=True)
+class Caller:
+    principal: Principal
+    secret: str = ""
+    signature: Signature | None = None
+    session: Session | None = None
+
+
+def signature_of(environ: WSGIEnvironment) -> Signature | None:
+    """None for a request that is not signed."""
+    header = environ.get("HTTP_AUTHORIZATION")
+    if header:
+        return _header(header)
+    query = environ.get("QUERY_STRING", "")
+    if "X-Amz-Credential=" not in query:
+        return None
+    given = {name: values[0] for name, values in parse_qs(query).items()}
+    scope = given["X-Amz-Credential"].split("/")
+    if len(scope) != 5:
+        raise Unknown("malformed")
+    headers = tuple(given.get("X-Amz-SignedHeaders", "host").split(";"))
+    key, date, region, service = scope[:4]
+    return Signature(key, date, region, service.lower(), headers, given.get("X-Amz-Signature", ""), True)
+
+
+@lru_cache(maxsize=256)
+def _header(header: str) -> Signature:
+    found = _AUTHORIZATION.match(header)
+    if found is None:
+        raise Unknown("malformed")
+    headers = tuple(found["headers"].split(";"))
+    return Signature(
+        found["key"], found["date"], found["region"], found["service"].lower(), headers, found["signature"]
+    )
+
+
+def identify(environ: WSGIEnvironment) -> Caller:
+    """Raises Unknown."""
+    signature = signature_of(environ)
+    if signature is None:
+        return Caller(ANONYMOUS)
+    session = sessions.find(signature.key)
+    if session is None:
+        return owner(signature)
+    if _token(environ, signature) != session.token:
+        raise Unknown("token")
+    if session.expires <= time.time():
+        raise Unknown("expired")
+    return Caller(session.principal, session.secret, signature, session)
+
+
+@lru_cache(maxsize=64)
+def _root(account: str) -> Principal:
+    return principals.root(account)
+
+
+def owner(signature: Signature) -> Caller:
+    """Of a key that is not a session's: root or a user. Raises Unknown."""
+    root = _ROOT.fullmatch(signature.key)
+    if root is not None:
+        return Caller(_root(root["account"] or ACCOUNT_ID), "local", signature)
+    for account, partitions in list(iam_backends.items()):
+        key: Any = partitions["aws"].access_keys.get(signature.key)
+        if key is None or not key.user_name:
+            continue
+        found: Any = partitions["aws"].users.get(key.user_name)
+        if found is None or key.status != "Active":
+            break
+        principal = principals.user(account, found.arn, found.name, found.id)
+        return Caller(principal, key.secret_access_key, signature)
+    raise Unknown("key")
+
+
+def _token(environ: WSGIEnvironment, signature: Signature) -> str:
+    if not signature.presigned:
+        return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+    query = str(environ.get("QUERY_STRING", ""))
+    return parse_qs(query).get("X-Amz-Security-Token", [""])[0]
