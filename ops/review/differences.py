@@ -41,6 +41,7 @@ def of(change: dict[str, Any]) -> list[Difference]:
             name, before.get(name), after.get(name), _below(change.get("after_unknown"), name)
         )
     ]
+    found += _inherited_tags(before, after, {difference.path for difference in found})
     return sorted(_once(found), key=lambda each: each.unknown)
 
 
@@ -97,6 +98,13 @@ def _differ(path: str, before: Any, after: Any, unknown: Any) -> Iterator[Differ
             yield Difference(path, None, None, document=True)
     else:
         yield Difference(path, before, after)
+
+
+def _inherited_tags(before: dict[str, Any], after: dict[str, Any], told: set[str]) -> Iterator[Difference]:
+    """Yield the tags that the provider gives to all."""
+    for difference in _differ("tags", before.get("tags_all") or {}, after.get("tags_all") or {}, None):
+        if difference.path not in told and after.get("tags_all"):
+            yield difference
 
 
 def _blocks(path: str, before: list[Any], after: list[Any], unknown: Any) -> Iterator[Difference]:

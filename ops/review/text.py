@@ -59,10 +59,18 @@ def _changes(review: Review, *, short: bool) -> list[str]:
         if action == "create" and len(of_action) > LISTED:
             lines += [f"  {mark} {number:3d} new in {module}" for module, number in by_module(of_action)]
             continue
+        tagged = [change for change in of_action if change.only_tags]
+        if len(tagged) > FEW:
+            of_action = [change for change in of_action if change not in tagged]
+            lines += _hanging(
+                f"  {mark} ", f"{len(tagged)} resources get other tags, and change in nothing else"
+            )
+            tags = dict.fromkeys(detail for change in tagged for detail in change.details)
+            lines += [line for tag in tags for line in _hanging("      · ", tag)]
         for change in of_action:
             lines += _hanging(f"  {mark} ", change.text)
             if not short:
-                lines += _hanging("      ", change.address)
+                lines += _hanging("      ", change.address, hyphens=True)
             for detail in change.details:
                 lines += _hanging("      · ", detail)
     if own:
@@ -213,8 +221,8 @@ def _wrapped(note: str) -> list[str]:
     return textwrap.wrap(note, WIDTH, initial_indent="", subsequent_indent=indent or "  ")
 
 
-def _hanging(lead: str, text: str) -> Iterator[str]:
+def _hanging(lead: str, text: str, *, hyphens: bool = False) -> Iterator[str]:
     indent = " " * (len(lead) + (2 if not lead.strip() or lead.strip() in "+-~±" else 0))
     yield from textwrap.wrap(
-        " ".join(text.split()), WIDTH, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False
+        " ".join(text.split()), WIDTH, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=hyphens
     )

@@ -27,6 +27,7 @@ class Change:
     action: str  # a key of MARKS
     text: str  # one sentence, without a full stop
     details: tuple[str, ...] = ()  # what of it changes
+    only_tags: bool = False
 
 
 def changes(plan: dict[str, Any]) -> list[Change]:
@@ -65,12 +66,12 @@ def of_difference(kind: Kind, difference: Difference) -> str | None:
         label = f"tag {'.'.join(parts[1:])}" if parts[0] == "tags" else humanized(" ".join(parts[-2:]))
         label = label.removeprefix("triggers replace ")
     if difference.document:
-        return label if label.endswith("changes") or "change:" in label else f"{label} changes"
+        return label if label.endswith(("changes", "who may do what")) else f"{label} changes"
     before = shown(difference.before)
     after = UNKNOWN if difference.unknown else shown(difference.after)
     if "{before}" in label:
         return label.format(before=before, after=after)
-    if label.endswith("changes"):
+    if label.endswith(("changes", "who may do what")):
         return label
     return label if "another" in label and difference.unknown else f"{label}: {before} → {after}"
 
@@ -92,16 +93,17 @@ def _change(entry: dict[str, Any]) -> Change | None:
         return None
     address = shorter(entry["address"])
     name = _name(kind, change)
-    thing = f"{kind.noun} {name}".rstrip()
+    thing = f"{kind.noun} “{name}”" if " " in name else f"{kind.noun} {name}".rstrip()
     details: tuple[str, ...] = ()
     if action in {"update", "replace", "import"}:
         told = (of_difference(kind, difference) for difference in differences.of(change))
         details = tuple(dict.fromkeys(text for text in told if text))
     sentence = _sentence(entry, kind, action, thing)
-    if action == "update" and len(details) == 1:
+    only_tags = action == "update" and bool(details) and all(detail.startswith("tag ") for detail in details)
+    if action == "update" and len(details) == 1 and not only_tags:
         link = " " if details[0].startswith("moves ") else ": "
         sentence, details = f"{thing[:1].upper()}{thing[1:]}{link}{details[0]}", ()
-    return Change(address, entry["type"], action, sentence, details)
+    return Change(address, entry["type"], action, sentence, details, only_tags)
 
 
 def _action(entry: dict[str, Any]) -> str | None:
