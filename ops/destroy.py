@@ -40,7 +40,12 @@ def run(deployment: Deployment, *, keep_state: bool) -> list[Found]:
     swept = sweeper.survey().found
     resisting = sweeper.remove(swept)
     _prove(deployment, sweeper.survey(), resisting)
-    if not keep_state:
+    if not keep_state and state_bucket.made_more(stage):
+        deployment.say(
+            f"The bucket {state_bucket.name(stage)} stays: a pipeline's roles are recorded in it. "
+            f"./inv ci.setup --stage {stage.name} --remove takes them away; then destroy again."
+        )
+    elif not keep_state:
         remove_bucket(stage.client("s3"), state_bucket.name(stage))
         (stage.directory / "bootstrap.tfstate").unlink(missing_ok=True)
     for line in _data_bucket(deployment, outputs):

@@ -94,9 +94,8 @@ def _fetch_record(stage: Stage, record: Path) -> None:
         stage.client("s3").download_file(name(stage), RECORD_KEY, str(fresh))
     except ClientError as error:
         fresh.unlink(missing_ok=True)
-        if (
-            error.response["ResponseMetadata"]["HTTPStatusCode"] != 404
-        ):  # no bucket yet, or one of an earlier version
+        gone = error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+        if not gone:  # but for no bucket yet, or one of an earlier version
             raise
     else:
         fresh.replace(record)

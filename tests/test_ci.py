@@ -156,7 +156,7 @@ def test_a_pull_request_is_planned_reviewed_merged_and_that_plan_applied(world: 
     verified = world.verify(merged)
     assert verified.succeeded, verified.log
     assert verified.outputs == {"environment": "local"}
-    digest = json.loads(again.artifacts["plan-local"]["manifest.json"])["files"]["plan.tfplan"]
+    digest = json.loads(again.artifacts["plan-local"]["manifest.json"])["digest"]
     applied = world.apply(merged, "local")
     assert applied.succeeded, applied.log
     assert f"Applying the plan {digest[:12]}, reviewed in #1" in applied.log

@@ -21,7 +21,7 @@ from ops.stage import Stage
 VERSION = 1
 PREFIX = "plans/"
 MODELS = "models/"  # archives of models that a pull request is to deploy
-FILES = ("plan.tfplan", "plan.json")  # Terraform's, and our record of it
+PLAN = "plan.tfplan"
 MANIFEST = "manifest.json"
 
 
@@ -33,19 +33,13 @@ class Manifest:
     stage: str
     commit: str  # the pull request's last
     pull_request: int
-    files: dict[str, str]  # SHA-256 by name
+    digest: str  # SHA-256 of the plan
     inputs: str  # digest of what it was made from
     lock: str  # digest of the provider's lock file
     lineage: str | None  # of the state; None before the first apply
     serial: int | None
-    essence: str  # digest of what it changes
     exit_code: int  # 0 nothing, 2 changes, 3 needs approval
     made: str  # UTC
-
-    @property
-    def digest(self) -> str:
-        """The plan's own."""
-        return self.files[FILES[0]]
 
 
 def digest(file: Path) -> str:
@@ -53,17 +47,12 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def keep(stage: Stage, manifest: Manifest, directory: Path) -> None:
-    """Put the plan's files into the bucket, the manifest last: without it there is no plan."""
-    s3 = stage.client("s3")
-    for name in FILES:
-        s3.put_object(
-            Bucket=state_bucket.name(stage),
-            Key=_key(manifest.commit, name),
-            Body=(directory / name).read_bytes(),
-        )
+def keep(stage: Stage, manifest: Manifest, plan: Path) -> None:
+    """Put the plan into the bucket, the manifest last: without it there is no plan."""
+    s3, bucket = stage.client("s3"), state_bucket.name(stage)
+    s3.put_object(Bucket=bucket, Key=_key(manifest.commit, PLAN), Body=plan.read_bytes())
     body = json.dumps(asdict(manifest), indent=2).encode()
-    s3.put_object(Bucket=state_bucket.name(stage), Key=_key(manifest.commit, MANIFEST), Body=body)
+    s3.put_object(Bucket=bucket, Key=_key(manifest.commit, MANIFEST), Body=body)
 
 
 def fetch(stage: Stage, commit: str, directory: Path) -> Manifest:
@@ -81,15 +70,14 @@ def fetch(stage: Stage, commit: str, directory: Path) -> Manifest:
         )
     manifest = _parsed(stage, commit, body)
     directory.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        content = _read(stage, commit, name) or b""
-        if hashlib.sha256(content).hexdigest() != manifest.files[name]:
-            raise KennelError(
-                "A kept plan is the one that was reviewed, to the byte.",
-                f"{name} of the commit {commit[:12]} has another SHA-256 than its manifest says",
-                f"Somebody has changed it in the bucket {state_bucket.name(stage)}. {again(stage)}",
-            )
-        (directory / name).write_bytes(content)
+    content = _read(stage, commit, PLAN) or b""
+    if hashlib.sha256(content).hexdigest() != manifest.digest:
+        raise KennelError(
+            "A kept plan is the one that was reviewed, to the byte.",
+            f"that of the commit {commit[:12]} has another SHA-256 than its manifest says",
+            f"Somebody has changed it in the bucket {state_bucket.name(stage)}. {again(stage)}",
+        )
+    (directory / PLAN).write_bytes(content)
     return manifest
 
 
@@ -107,10 +95,9 @@ def _parsed(stage: Stage, commit: str, body: bytes) -> Manifest:
         found: dict[str, Any] = json.loads(body)
         manifest = Manifest(**{field.name: found[field.name] for field in fields(Manifest)})
         if (manifest.version, manifest.stage, manifest.commit) == (VERSION, stage.name, commit):
-            _ = [manifest.files[name] for name in FILES]
             return manifest
         received = f"version {manifest.version}, stage {manifest.stage}, commit {manifest.commit}"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         received = repr(error)
     raise KennelError(
         f"A kept plan's manifest is of version {VERSION}, its stage and its commit.", received, again(stage)

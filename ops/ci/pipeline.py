@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import KennelError
-from ops import artifacts, files, rollback, state_bucket
-from ops.ci import bundle
+from ops import artifacts, files, rollback, state_bucket, update
+from ops.ci import bundle, sameness
 from ops.ci.bundle import Manifest, digest
 from ops.ci.forge import Forge
 from ops.ci.run import Run
@@ -24,10 +22,9 @@ from ops.live import Report
 from ops.paths import TERRAFORM, WORK
 from ops.planned import Planned
 from ops.review import redact
+from ops.review.make import FILES as REVIEWS
+from ops.review.review import NEEDS_APPROVAL
 from ops.stage import Stage
-
-NEEDS_APPROVAL = 3  # exit code of a plan
-REVIEWS = ("review.md", "review.html", "review.json")
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Verified:
     """What is to be applied after a merge."""
 
     manifest: Manifest
-    planned: Planned  # the reviewed plan
+    planned: Planned  # read off the plan that was made from the merged files
     needs_approval: bool
 
     def environment(self, stage: Stage) -> str:
@@ -91,23 +88,20 @@ def plan(stage: Stage, run: Run, say: Say) -> Manifest:
         stage=stage.name,
         commit=run.head,
         pull_request=run.number,
-        files={name: digest(stage.directory / name) for name in bundle.FILES},
+        digest=digest(deployment.plan_file),
         inputs=_inputs(deployment),
         lock=_lock(),
         lineage=state.get("lineage"),
         serial=state.get("serial"),
-        essence=planned.essence,
-        exit_code=_exit_code(deployment, planned),
+        exit_code=_exit_code(planned),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    bundle.keep(stage, manifest, stage.directory)
+    bundle.keep(stage, manifest, deployment.plan_file)
     out = folder(stage)
     for name in REVIEWS:
-        if (stage.directory / name).is_file():
-            shutil.copy(stage.directory / name, out / name)
-    files.write_json(out / "manifest.json", vars(manifest))
-    review = out / "review.md"
-    (out / "comment.md").write_text(review.read_text() if review.is_file() else planned.summary)
+        shutil.copy(stage.directory / name, out / name)
+    files.write_json(out / bundle.MANIFEST, vars(manifest))
+    shutil.copy(out / "review.md", out / "comment.md")
     run.tell("exit_code", str(manifest.exit_code))
     run.tell("digest", manifest.digest)
     run.show((out / "comment.md").read_text())
@@ -145,7 +139,9 @@ def verify(stage: Stage, run: Run, forge: Forge, say: Say) -> Verified | None:
         )
     kept = stage.directory / "reviewed"
     manifest = bundle.fetch(stage, request.head, kept)
-    state = deployment.terraform.state()
+    terraform = deployment.terraform
+    state = terraform.state()
+    reviewed_plan, fresh_plan = terraform.show(kept / bundle.PLAN), terraform.show(deployment.plan_file)
     _refuse_stale(
         stage,
         manifest,
@@ -156,22 +152,21 @@ def verify(stage: Stage, run: Run, forge: Forge, say: Say) -> Verified | None:
                 [manifest.lineage, manifest.serial],
                 [state.get("lineage"), state.get("serial")],
             ),
-            "what would change": (manifest.essence, fresh.essence),
+            "the configuration that it holds": (
+                sameness.configuration(kept / bundle.PLAN),
+                sameness.configuration(deployment.plan_file),
+            ),
+            "what would change": (update.essence(reviewed_plan), fresh.essence),
         },
     )
-    needs_approval = NEEDS_APPROVAL in {manifest.exit_code, _exit_code(deployment, fresh)}
-    record: dict[str, Any] = json.loads((kept / bundle.FILES[1]).read_text())
-    reviewed = Planned.read(
-        {name: value for name, value in record.items() if name not in {"inputs", "identity"}}
-    )
-    if (reviewed.update and reviewed.update.count) != (fresh.update and fresh.update.count):
+    if sameness.shown(reviewed_plan) != sameness.shown(fresh_plan):
         say(
-            "Only the number of live instances differs from the reviewed plan: going on with the number of now."
+            "What was read of the cloud differs, such as the number of live instances, and nothing that is reviewed:"
         )
-        return Verified(manifest, fresh, needs_approval)
-    for name in bundle.FILES:
-        (kept / name).replace(stage.directory / name)
-    return Verified(manifest, reviewed, needs_approval)
+        say("going on with the plan made now.")
+    else:
+        (kept / bundle.PLAN).replace(deployment.plan_file)
+    return Verified(manifest, fresh, NEEDS_APPROVAL in {manifest.exit_code, _exit_code(fresh)})
 
 
 def apply(stage: Stage, run: Run, forge: Forge, environment: str, say: Say) -> Report | None:
@@ -226,10 +221,9 @@ def _refuse_stale(stage: Stage, manifest: Manifest, compared: dict[str, tuple[ob
         )
 
 
-def _exit_code(deployment: Deployment, planned: Planned) -> int:
-    """Return what `./inv plan` would have ended with."""
-    review = files.read_json(deployment.stage.directory / "review.json") or {}
-    return int(review.get("exit_code", 2 if planned.has_changes else 0))
+def _exit_code(planned: Planned) -> int:
+    """Return what `./inv plan` would have ended with; a plan that nobody has reviewed needs an approval."""
+    return planned.review.exit_code if planned.review else NEEDS_APPROVAL
 
 
 def _inputs(deployment: Deployment) -> str:

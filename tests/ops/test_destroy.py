@@ -69,6 +69,7 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(destroy, "purge_bucket", lambda _, bucket: done.append(f"empty {bucket}"))
     monkeypatch.setattr(destroy, "remove_bucket", lambda _, bucket: done.append(f"remove {bucket}"))
     monkeypatch.setattr("ops.state_bucket.name", lambda _: "the state")
+    monkeypatch.setattr("ops.state_bucket.made_more", lambda _: False)
     monkeypatch.setattr(live_cost, "of", lambda *_: ((), {}))
     return done
 
@@ -148,6 +149,16 @@ def test_what_is_left_is_told_with_its_cost_the_reason_and_a_remedy_and_the_next
     sweeper.stays = ()
     assert destroy.run(deployment(tmp_path, FakeTerraform(order), sweeper), keep_state=False) == [ENDPOINT]
     assert order[-1] == "remove the state"
+
+
+def test_the_bucket_that_a_pipelines_roles_are_recorded_in_stays(
+    order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.state_bucket.made_more", lambda _: True)
+    own = deployment(tmp_path, FakeTerraform(order), FakeSweeper(order))
+    destroy.run(own, keep_state=False)
+    assert "remove the state" not in order
+    assert "./inv ci.setup --stage dev --remove takes them away; then destroy again." in own.said[-1]
 
 
 def test_a_destroy_that_may_not_look_everywhere_has_proven_nothing(order: list[str], tmp_path: Path) -> None:
