@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ops.review import grants, spoken
+from ops.review import grants, holders, spoken
 from ops.review.facts import RightsChange
-from ops.review.grants import Condition, Grant
+from ops.review.grants import Grant
+from ops.review.holders import Holder
 from ops.review.resources import Resource, resources
 
 Kind = Literal[
@@ -29,6 +30,12 @@ WITHOUT_RESOURCES = re.compile(
     r"|cloudwatch:(PutMetricData|Get.*)|sts:GetCallerIdentity|s3:ListAllMyBuckets",
     re.IGNORECASE,
 )
+# What a resource's name is, of services where there is more than a stage's own.
+ANYTHING = re.compile(
+    r"\*|arn:[^:]*:s3:::\*.*"
+    r"|arn:[^:]*:(kms|iam|sts|secretsmanager|ssm|lambda|sagemaker):[^:]*:[^:]*:([a-z-]+[/:])?\*.*"
+)
+ITSELF = {"aws_iam_role", "aws_kms_key", "aws_kms_key_policy"}  # where * is that role or key
 BROAD_MANAGED = re.compile(r"(Administrator|PowerUser|FullAccess|IAMFull)")
 
 
@@ -44,18 +51,6 @@ class Change:
     fresh: bool  # the holder is made by this very plan, so that nothing of it is known to be more than before
 
 
-@dataclass(frozen=True)
-class _Holder:
-    """A policy somewhere in a resource."""
-
-    resource: Resource
-    who: str
-    before: frozenset[Grant]
-    after: frozenset[Grant]
-    fresh: bool
-    sees: Callable[[Grant], bool]  # which of its grants are open to anybody
-
-
 def changes(plan: dict[str, Any]) -> list[RightsChange]:
     """Return the changes of rights in words, what widens first."""
     return [
@@ -63,14 +58,15 @@ def changes(plan: dict[str, Any]) -> list[RightsChange]:
         for one in sorted(found(plan), key=lambda one: not one.widens)
     ] + [
         RightsChange(
-            one.address,
-            _who(one),
-            "changes",
-            "what it may do is known only when the plan is applied: look at the policy's source",
+            one.address, holders.who(one), "changes", "becomes what is known only when the plan is applied"
         )
-        for one in resources(plan)
-        if one.action == "update" and _POLICIES.get(one.type) and not one.knows(_POLICIES[one.type])
+        for one in unknown(resources(plan))
     ]
+
+
+def unknown(found_resources: Iterable[Resource]) -> list[Resource]:
+    """Return what has a policy now, and another one that only the apply will know."""
+    return [one for one in found_resources if one.before and one.after and not holders.known(one)]
 
 
 def found(plan: dict[str, Any]) -> list[Change]:
@@ -85,7 +81,7 @@ def found(plan: dict[str, Any]) -> list[Change]:
         if one.action not in {"keep", "forget"}:
             known += _boundary(one)
             known += _attachment(one, fresh_roles)
-            for holder in _holders(one, fresh_roles):
+            for holder in holders.of(one, all_resources, fresh_roles):
                 known += _compared(holder, own)
     return known
 
@@ -98,97 +94,6 @@ def account(plan: dict[str, Any]) -> str | None:
             if match:
                 return match[1]
     return None
-
-
-_POLICIES = {
-    "aws_iam_role_policy": "policy",
-    "aws_iam_policy": "policy",
-    "aws_iam_user_policy": "policy",
-    "aws_iam_group_policy": "policy",
-    "aws_iam_role": "assume_role_policy",
-    "aws_s3_bucket_policy": "policy",
-    "aws_kms_key": "policy",
-    "aws_kms_key_policy": "policy",
-    "aws_sns_topic_policy": "policy",
-    "aws_sqs_queue_policy": "policy",
-    "aws_ecr_repository_policy": "policy",
-    "aws_vpc_endpoint": "policy",
-}
-
-
-def _holders(one: Resource, fresh_roles: set[str]) -> Iterator[_Holder]:
-    attribute = _POLICIES.get(one.type)
-    if attribute is not None and (not one.after or one.knows(attribute)):
-        before, after = (grants.read(state.get(attribute)) for state in (one.before, one.after))
-        fresh = one.action == "create" and (
-            one.type == "aws_iam_role" or one.will("role") in {*fresh_roles, None}
-        )
-        # Whoever is in the network may use an endpoint in it: its policy is for everybody as a matter of course.
-        sees = (lambda _: False) if one.type == "aws_vpc_endpoint" else (lambda grant: grant.is_public)
-        if one.type == "aws_vpc_endpoint" and one.action == "create":
-            return
-        if one.action == "destroy" and one.type in {"aws_iam_role", "aws_kms_key", "aws_vpc_endpoint"}:
-            return  # with it goes what the rights are of
-        yield _Holder(one, _who(one), before, after, fresh, sees)
-    if one.type in {"aws_lambda_permission", "aws_lambda_function_url"}:
-        synthetic = _permission if one.type == "aws_lambda_permission" else _url
-        before, after = (
-            frozenset([synthetic(state)]) if state else frozenset() for state in (one.before, one.after)
-        )
-        yield _Holder(one, _who(one), before, after, one.action == "create", lambda grant: grant.is_public)
-
-
-def _permission(state: dict[str, Any]) -> Grant:
-    principal = state.get("principal") or "*"
-    kind = "Service" if principal.endswith(".amazonaws.com") else "AWS"
-    conditions: set[Condition] = set()
-    for name, operator, key in (
-        ("source_arn", "ArnLike", "aws:SourceArn"),
-        ("source_account", "StringEquals", "aws:SourceAccount"),
-        ("principal_org_id", "StringEquals", "aws:PrincipalOrgID"),
-    ):
-        if state.get(name):
-            conditions.add((operator, key, frozenset([str(state[name])])))
-    # With IAM authorization a URL still asks every caller for a signature of somebody in an account.
-    return Grant(
-        "Allow",
-        f"{kind}:{principal}",
-        str(state.get("action")),
-        f"the function {state.get('function_name')}",
-        frozenset(conditions),
-    )
-
-
-def _url(state: dict[str, Any]) -> Grant:
-    everybody = state.get("authorization_type") == "NONE"
-    return Grant(
-        "Allow",
-        "AWS:*" if everybody else "AWS:signed",
-        "lambda:InvokeFunctionUrl",
-        f"the function {str(state.get('function_name')).rpartition(':')[2]}",
-    )
-
-
-def _who(one: Resource) -> str:
-    if one.type == "aws_iam_role_policy":
-        return f"the role {one.called('role')}"
-    names = {
-        "aws_iam_role": "the role {}",
-        "aws_iam_policy": "whoever has the policy {}",
-        "aws_iam_user_policy": "the user {}",
-        "aws_iam_group_policy": "the group {}",
-        "aws_s3_bucket_policy": "the bucket {}",
-        "aws_kms_key": "the key {}",
-        "aws_kms_key_policy": "the key {}",
-        "aws_sns_topic_policy": "the topic {}",
-        "aws_sqs_queue_policy": "the queue {}",
-        "aws_ecr_repository_policy": "the repository {}",
-        "aws_vpc_endpoint": "what goes through the network's endpoint {}",
-        "aws_lambda_permission": "the function {}",
-        "aws_lambda_function_url": "the URL of the function {}",
-    }
-    name = one.called("user", "group", "bucket", "repository", "function_name", "service_name", "name", "arn")
-    return names[one.type].format(name.rpartition(":")[2])
 
 
 def _boundary(one: Resource) -> list[Change]:
@@ -220,33 +125,43 @@ def _attachment(one: Resource, fresh_roles: set[str]) -> list[Change]:
     return said
 
 
-def _compared(holder: _Holder, own: str | None) -> Iterator[Change]:
-    def allowed(side: frozenset[Grant], effect: str) -> list[Grant]:
-        return [grant for grant in side if grant.effect == effect]
-
+def _compared(holder: Holder, own: str | None) -> Iterator[Change]:
     one, who = holder.resource, holder.who
-    allows = [allowed(side, "Allow") for side in (holder.before, holder.after)]
-    denies = [allowed(side, "Deny") for side in (holder.before, holder.after)]
-    for key, together in _grouped(
-        grants.added(*allows), lambda grant: _kind(grant, holder, allows[0], own)
-    ).items():
-        kind, told = key[0], "may now also"
-        text = _sentence(one, together, told, _broader(together[0], allows[0]) if kind != "plain" else None)
-        yield Change(one.address, who, kind, True, text, holder.fresh)
-    if one.action == "destroy" and one.type == "aws_iam_role_policy":
-        return  # with its role
-    for together in _grouped(grants.added(denies[1], denies[0]), lambda _: "deny").values():
-        text = _sentence(one, together, "is no longer kept from: may", None)
-        yield Change(one.address, who, "deny", True, text, False)
-    for together in _grouped(grants.added(allows[1], allows[0]), lambda _: "plain").values():
+    (had, has), (shut, shuts) = (
+        [_of_effect(side, effect) for side in (holder.before, holder.after)] for effect in ("Allow", "Deny")
+    )
+    had_beside, has_beside = (
+        _of_effect(side, "Allow") for side in (holder.beside_before, holder.beside_after)
+    )
+    new = grants.added(had | had_beside, has)
+    for key, together in _grouped(new, lambda grant: _kind(grant, holder, had, own)).items():
+        text = _sentence(
+            one, together, "may now also", _broader(together[0], had) if key[0] != "plain" else None
+        )
+        yield Change(one.address, who, key[0], True, text, holder.fresh)
+    for together in _grouped(grants.added(shuts, shut), lambda _: "deny").values():
+        yield Change(
+            one.address,
+            who,
+            "deny",
+            True,
+            _sentence(one, together, "is no longer kept from it: may", None),
+            False,
+        )
+    for together in _grouped(grants.added(has | has_beside, had), lambda _: "plain").values():
         yield Change(one.address, who, "plain", False, _sentence(one, together, "may no longer", None), False)
-    for together in _grouped(grants.added(*denies), lambda _: "plain").values():
-        text = _sentence(one, together, "is now kept from: may not", None)
+    for together in _grouped(grants.added(shut, shuts), lambda _: "plain").values():
         if one.action != "create":
-            yield Change(one.address, who, "plain", False, text, False)
+            yield Change(
+                one.address, who, "plain", False, _sentence(one, together, "may not, by a Deny,", None), False
+            )
 
 
-def _kind(grant: Grant, holder: _Holder, before: Iterable[Grant], own: str | None) -> Kind:
+def _of_effect(side: Iterable[Grant], effect: str) -> frozenset[Grant]:
+    return frozenset(grant for grant in side if grant.effect == effect)
+
+
+def _kind(grant: Grant, holder: Holder, before: Iterable[Grant], own: str | None) -> Kind:
     """Return what of a new grant is most worth a look."""
     if holder.sees(grant):
         return "public"
@@ -261,9 +176,10 @@ def _kind(grant: Grant, holder: _Holder, before: Iterable[Grant], own: str | Non
     if any(earlier.without_conditions().reaches(grant) for earlier in before):
         return "condition"
     narrower = any(grant.reaches(earlier) for earlier in before)
-    anything = grant.resource == "*" and not WITHOUT_RESOURCES.fullmatch(grant.action)
-    in_key = holder.resource.type.startswith("aws_kms_key")  # where * is that key
-    return "wildcard" if (anything and not in_key) or narrower or grant.action.endswith(":*") else "plain"
+    anything = ANYTHING.fullmatch(grant.resource) and not WITHOUT_RESOURCES.fullmatch(grant.action)
+    if holder.resource.type in ITSELF:
+        anything = None
+    return "wildcard" if anything or narrower or grant.action.endswith(":*") else "plain"
 
 
 def _broader(grant: Grant, before: Iterable[Grant]) -> str | None:

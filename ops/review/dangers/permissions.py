@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ops.review import rights
+from ops.review import holders, rights
 from ops.review.dangers.rule import Hit, Scene, rule
 from ops.review.dangers.storage import TLS
+from ops.review.spoken import listed
 
 
 def _of(scene: Scene, *kinds: rights.Kind, fresh: bool = False) -> Iterator[Hit]:
@@ -120,7 +121,25 @@ def deny(scene: Scene) -> Iterator[Hit]:
     remedy="Keep permissions_boundary_arn.",
 )
 def boundary(scene: Scene) -> Iterator[Hit]:
-    yield from _of(scene, "boundary")
+    changed = [one for one in scene.rights if one.kind == "boundary"]
+    for text in dict.fromkeys(one.text for one in changed):
+        alike = [one for one in changed if one.text == text]
+        roles = listed([one.who.removeprefix("the role ") for one in alike])
+        yield alike[0].address, f"{'The role' if len(alike) == 1 else 'Each of the roles'} {roles} {text}."
+
+
+@rule(
+    "rights-unknown",
+    "warning",
+    when="a policy changes into what only the apply will know, because something that it names is made by it.",
+    why="Whether somebody may do more then cannot be told from the plan.",
+    remedy="Look at the policy's source, or apply in two steps: what it names first.",
+)
+def unknown(scene: Scene) -> Iterator[Hit]:
+    found = rights.unknown(scene.resources)
+    if found:
+        more = f", and of {len(found) - 1} more," if len(found) > 1 else ""
+        yield found[0].address, f"The policy of {holders.who(found[0])}{more} is not known yet."
 
 
 @rule(

@@ -1,0 +1,144 @@
+"""Where policies are in a plan, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ops.review import grants
+from ops.review.grants import Condition, Grant
+from ops.review.resources import Resource, of_types
+
+POLICIES = {
+    "aws_iam_role_policy": "policy",
+    "aws_iam_policy": "policy",
+    "aws_iam_user_policy": "policy",
+    "aws_iam_group_policy": "policy",
+    "aws_iam_role": "assume_role_policy",
+    "aws_s3_bucket_policy": "policy",
+    "aws_kms_key": "policy",
+    "aws_kms_key_policy": "policy",
+    "aws_sns_topic_policy": "policy",
+    "aws_sqs_queue_policy": "policy",
+    "aws_ecr_repository_policy": "policy",
+    "aws_vpc_endpoint": "policy",
+}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A policy somewhere in a resource."""
+
+    resource: Resource
+    who: str
+    before: frozenset[Grant]
+    after: frozenset[Grant]
+    fresh: bool  # the plan makes whom it is for
+    sees: Callable[[Grant], bool]  # which of its grants are open to anybody
+    beside_before: frozenset[Grant] = frozenset()  # what other policies of the same role say
+    beside_after: frozenset[Grant] = frozenset()
+
+
+def of(one: Resource, all_resources: Iterable[Resource], fresh_roles: set[str]) -> Iterator[Holder]:
+    """Yield the policies in a resource, of which both sides are known."""
+    if one.type in POLICIES and (not one.after or known(one)):
+        yield from _with_policy(one, all_resources, fresh_roles)
+    if one.type in {"aws_lambda_permission", "aws_lambda_function_url"}:
+        synthetic = _permission if one.type == "aws_lambda_permission" else _url
+        before, after = (
+            frozenset([synthetic(state)]) if state else frozenset() for state in (one.before, one.after)
+        )
+        yield Holder(one, who(one), before, after, one.action == "create", lambda grant: grant.is_public)
+
+
+def known(one: Resource) -> bool:
+    """Tell whether its policy will be what the plan says."""
+    return one.type not in POLICIES or one.knows(POLICIES[one.type])
+
+
+def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh_roles: set[str]) -> Iterator[Holder]:
+    # Whoever is in the network may use an endpoint in it: its policy is for everybody as a matter of course.
+    of_network = one.type == "aws_vpc_endpoint"
+    if of_network and one.action == "create":
+        return
+    if one.action == "destroy" and one.type in {"aws_iam_role", "aws_kms_key", "aws_vpc_endpoint"}:
+        return  # with it goes what the rights are of
+    role = one.called("role") if one.type == "aws_iam_role_policy" else None
+    if one.action == "destroy" and any(
+        other.action == "destroy" and other.called("name") == role
+        for other in of_types(all_resources, "aws_iam_role")
+    ):
+        return  # likewise
+    before, after = (grants.read(state.get(POLICIES[one.type])) for state in (one.before, one.after))
+    fresh = one.action == "create" and (
+        one.type == "aws_iam_role" or one.will("role") in {*fresh_roles, None}
+    )
+    others = [
+        other
+        for other in of_types(all_resources, "aws_iam_role_policy")
+        if role is not None and other is not one and other.called("role") == role
+    ]
+    yield Holder(
+        one,
+        who(one),
+        before,
+        after,
+        fresh,
+        (lambda _: False) if of_network else (lambda grant: grant.is_public),
+        frozenset(grant for other in others for grant in grants.read(other.was("policy"))),
+        frozenset(grant for other in others for grant in grants.read(other.will("policy"))),
+    )
+
+
+def _permission(state: dict[str, Any]) -> Grant:
+    principal = state.get("principal") or "*"
+    kind = "Service" if principal.endswith(".amazonaws.com") else "AWS"
+    conditions: set[Condition] = set()
+    for name, operator, key in (
+        ("source_arn", "ArnLike", "aws:SourceArn"),
+        ("source_account", "StringEquals", "aws:SourceAccount"),
+        ("principal_org_id", "StringEquals", "aws:PrincipalOrgID"),
+    ):
+        if state.get(name):
+            conditions.add((operator, key, frozenset([str(state[name])])))
+    return Grant(
+        "Allow",
+        f"{kind}:{principal}",
+        str(state.get("action")),
+        f"the function {state.get('function_name')}",
+        frozenset(conditions),
+    )
+
+
+def _url(state: dict[str, Any]) -> Grant:
+    everybody = state.get("authorization_type") == "NONE"
+    return Grant(
+        "Allow",
+        "AWS:*" if everybody else "AWS:signed",
+        "lambda:InvokeFunctionUrl",
+        f"the function {str(state.get('function_name')).rpartition(':')[2]}",
+    )
+
+
+def who(one: Resource) -> str:
+    """Return whose rights they are, or what they are rights to."""
+    if one.type == "aws_iam_role_policy":
+        return f"the role {one.called('role')}"
+    names = {
+        "aws_iam_role": "the role {}",
+        "aws_iam_policy": "whoever has the policy {}",
+        "aws_iam_user_policy": "the user {}",
+        "aws_iam_group_policy": "the group {}",
+        "aws_s3_bucket_policy": "the bucket {}",
+        "aws_kms_key": "the key {}",
+        "aws_kms_key_policy": "the key {}",
+        "aws_sns_topic_policy": "the topic {}",
+        "aws_sqs_queue_policy": "the queue {}",
+        "aws_ecr_repository_policy": "the repository {}",
+        "aws_vpc_endpoint": "what goes through the network's endpoint {}",
+        "aws_lambda_permission": "the function {}",
+        "aws_lambda_function_url": "the URL of the function {}",
+    }
+    name = one.called("user", "group", "bucket", "repository", "function_name", "service_name", "name", "arn")
+    return names[one.type].format(name.rpartition(":")[2])
