@@ -114,7 +114,7 @@ def comment_text(stage: Stage, run: Run) -> str:
     if file.is_file():
         return file.read_text()
     return _failure(
-        stage, run, KennelError("The pipeline plans what a pull request changes.", "it did not get there")
+        stage, run, KennelError("The pipeline plans what a pull request changes.", "it did not get to it")
     )
 
 
