@@ -155,9 +155,9 @@ def test_a_pull_request_is_planned_reviewed_merged_and_that_plan_applied(world: 
     merged = world.merge(head)
     verified = world.verify(merged)
     assert verified.succeeded, verified.log
-    assert verified.outputs == {"environment": "local"}
+    assert verified.outputs == {"environment": "local-approval"}  # of the planted password
     digest = json.loads(again.artifacts["plan-local"]["manifest.json"])["digest"]
-    applied = world.apply(merged, "local")
+    applied = world.apply(merged, "local-approval")
     assert applied.succeeded, applied.log
     assert f"Applying the plan {digest[:12]}, reviewed in #1" in applied.log
     assert "golden photo   answered right" in applied.log
