@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2 import urls
-from moto.ec2.models import instances, security_groups
+from moto.ec2.models import elastic_network_interfaces, instances, security_groups
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
 
@@ -38,6 +39,13 @@ class Rule(SecurityGroupRule):
     def description(self) -> str | None:
         """ModifySecurityGroupRules leaves a new one in `ip_range`, whatever the other end is."""
         return self.ip_range.get("Description") or self._given
+
+
+class Interface(NetworkInterface):
+    @property
+    def association(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """moto's is empty without a public address, and Terraform takes any for one."""
+        return super().association or None
 
 
 class Ec2(EC2Response):
@@ -74,6 +82,7 @@ class Ec2(EC2Response):
 
 def install(config: Config) -> None:
     security_groups.SecurityGroupRule = Rule  # type: ignore[misc]
+    elastic_network_interfaces.NetworkInterface = Interface  # type: ignore[misc]
     Machine.config, Machine.folder = config, config.state_dir / "machines"
     shutil.rmtree(Machine.folder, ignore_errors=True)  # of a cloud that was killed
     instances.Instance = Machine  # type: ignore[misc]

@@ -113,8 +113,10 @@ def environment(home: str) -> dict[str, str]:
     return {
         "PATH": os.defpath,
         "HOME": home,
+        "TMPDIR": home,
         "LANG": "C.UTF-8",
         "LOG_LEVEL": "ERROR",
+        "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",  # it asks PyPI for its latest version otherwise
         **proxies,
         **{kind.upper(): value for kind, value in proxies.items()},
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -144,3 +144,26 @@ def test_disks_of_a_cloud_that_was_killed_are_cleared(tmp_path: Path) -> None:
         assert not left.exists()
     finally:
         control.stop(tmp_path)
+
+
+def test_only_an_instance_with_a_public_address_has_one_associated(client: Client) -> None:
+    ec2 = client("ec2")
+    network = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+
+    def associations(public: bool) -> list[bool]:
+        interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": public}
+        made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])[
+            "Instances"
+        ][0]
+        try:
+            (found,) = ec2.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0][
+                "Instances"
+            ]
+            return ["Association" in each for each in found["NetworkInterfaces"]]
+        finally:
+            ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+
+    assert associations(public=True) == [True]
+    assert associations(public=False) == [False]
