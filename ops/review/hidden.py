@@ -13,6 +13,7 @@ from ops.review import redact
 
 ENVIRONMENTS = {"environment", "environment_variables", "environmentvariables"}  # in lower case
 SCRIPTS = {"user_data", "user_data_base64", "on_start", "on_create", "userdata"}
+MASKS = ("before_sensitive", "after_sensitive")
 PUBLIC = {
     "name",
     "id",
@@ -91,7 +92,7 @@ class Hider:
         found["variables"] = {
             name: {
                 **entry,
-                "value": self._masked(entry.get("value"), bool(declared.get(name, {}).get("sensitive"))),
+                "value": self._masked(entry.get("value"), _is_secret(name, declared.get(name, {}))),
             }
             for name, entry in plan.get("variables", {}).items()
         }
@@ -100,7 +101,10 @@ class Hider:
                 changes = [{**each, "change": self._change(each["change"])} for each in plan[part]]
                 found[part] = changes
         if "output_changes" in plan:
-            found["output_changes"] = {k: self._change(each) for k, each in plan["output_changes"].items()}
+            found["output_changes"] = {
+                name: self._change(each | dict.fromkeys(MASKS, True) if _is_secret(name, {}) else each)
+                for name, each in plan["output_changes"].items()
+            }
         for part in ("planned_values", "prior_state"):
             if part in plan:
                 found[part] = self._state(plan[part])
@@ -120,10 +124,12 @@ class Hider:
         if not isinstance(node, dict):
             return node
         found = {name: self._state(each) for name, each in node.items()}
+        for name, output in (node.get("outputs") or {}).items():
+            found["outputs"][name] = output | {
+                "value": self._masked(output.get("value"), _is_secret(name, output))
+            }
         if "sensitive_values" in node:
             found["values"] = self._masked(node.get("values"), node["sensitive_values"])
-        elif node.get("sensitive") is True and "value" in node:
-            found["value"] = self._masked(node["value"], True)
         return found
 
     def _masked(self, value: Any, mask: Any) -> Any:
@@ -195,6 +201,11 @@ class Hider:
                 return self._scrub(text)
             return json.dumps(self._named(parsed, conditions=conditions))
         return self._scrub(text)
+
+
+def _is_secret(name: str, declared: dict[str, Any]) -> bool:
+    """Tell whether a variable or an output is one, by its declaration or its name."""
+    return bool(declared.get("sensitive")) or redact.says_secret(name, setting=True)
 
 
 def _is_value(value: Any) -> bool:

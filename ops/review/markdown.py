@@ -15,6 +15,7 @@ LIMIT = 65_536  # characters (code points), as GitHub counts a body
 LONGEST = 600  # letters of a cell
 ROWS = 30  # changes that are shown unfolded
 SIGNS = {"danger": "🛑", "warning": "⚠️", "note": "ℹ️"}
+NO_COMMENT = "<\u200b!--"  # what is hidden in a comment tells ours from others
 WHOLE = "the whole is in review.html, which is kept beside the plan"
 
 
@@ -84,7 +85,7 @@ def plain(value: str, longest: int = LONGEST) -> str:
 
 def code(value: str, longest: int = LONGEST) -> str:
     """Return text as code in a line or a cell, whatever backticks it has."""
-    line = cut(value, longest).replace("|", "\\|")
+    line = cut(value, longest).replace("|", "\\|").replace("<!--", NO_COMMENT)
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}" if line else ""
@@ -143,9 +144,9 @@ def _severe(review: Review) -> Block:
         + (f"<br>Remedy: {plain(each.remedy)}" if each.remedy else "")
         for each in review.severe
     ]
-    return Block(
-        "policy findings", 79, ["#### Policy findings that need an approval", ""] if rows else [], rows
-    )
+    head = [] if review.header.scanner else ["⚠️ **No scanner has looked at this plan:** our own rules have."]
+    head += ["", "#### Policy findings that need an approval", ""] if rows else []
+    return Block("policy findings", 79, head, rows)
 
 
 def _changes(review: Review) -> Iterable[Block]:
@@ -246,7 +247,7 @@ def _policy(review: Review) -> Iterable[Block]:
 def _plan_text(review: Review) -> Block:
     if not review.plan_text.strip():
         return Block("", 99)
-    rows = [line.replace("<!--", "<\u200b!--") for line in review.plan_text.strip("\n").splitlines()]
+    rows = [line.replace("<!--", NO_COMMENT) for line in review.plan_text.strip("\n").splitlines()]
     fence = "`" * max(3, 1 + max((len(run) for line in rows for run in re.findall("`+", line)), default=0))
     block = _folded("Terraform's own words", 10, [f"{fence}text"], rows, [fence])
     block.name = "Terraform's own words"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,4 +38,4 @@ def kind_of(entry: dict[str, Any]) -> Kind:
 
 def humanized(name: str) -> str:
     """Return an attribute's or type's name as words."""
-    return name.replace("_", " ").strip()
+    return re.sub(r"(?<=[a-z])[A-Z]", lambda found: f" {found[0].lower()}", name.replace("_", " ")).strip()
