@@ -114,17 +114,25 @@ def errors_shown() -> Iterator[None]:
     except (KennelError, CloudError) as error:
         raise Exit(f"\nerror: {scrub(str(error))}", code=1) from None
     except (BotoCoreError, ClientError) as error:
-        raise Exit(
-            f"\nerror: The cloud did not answer as it should.\nReceived: {scrub(str(error))}\n"
-            "Remedy: ./inv doctor tells what is missing; then run the same command again.",
-            code=1,
-        ) from None
+        raise _not_as_it_should(error) from None
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=141) from None
     except KeyboardInterrupt as error:
         told = str(error) or "Interrupted. Nothing is lost: the same command goes on from here."
         raise Exit(f"\n{told}", code=130) from None
+    except Exception as error:
+        if type(error).__module__ == "boto3.exceptions":  # a package that takes a second to import
+            raise _not_as_it_should(error) from None
+        raise
+
+
+def _not_as_it_should(error: Exception) -> Exit:
+    return Exit(
+        f"\nerror: The cloud did not answer as it should.\nReceived: {scrub(str(error))}\n"
+        "Remedy: ./inv doctor tells what is missing; then run the same command again.",
+        code=1,
+    )
 
 
 def kennel_task(**options: Any) -> Callable[[Callable[..., None]], Any]:
@@ -690,10 +698,7 @@ def doctor(context: Context, stage: str | None = None, json: bool = False) -> No
     if json:
         print_json([finding.to_dict() for finding in findings])
     else:
-        for finding in findings:
-            print(f"{finding.level:8} {finding.name:21} {finding.text}")
-            if finding.remedy:
-                print(f"{'':30} {finding.remedy}")
+        print("\n".join(doctors.lines(findings)))
     if any(finding.level == "error" for finding in findings):
         raise Exit(code=1)
 

@@ -142,18 +142,19 @@ def list_jobs(stage: Stage, outputs: Mapping[str, Any]) -> list[Job]:
 
 
 def stop(stage: Stage, outputs: Mapping[str, Any], name: str) -> None:
-    """End the job, and stop its instance; its checkpoints stay.
+    """End the job, unless it is stopped, and stop its instance; its checkpoints stay.
 
     Raises:
-        JobError: there is none of the name, or it is over.
+        JobError: there is none of the name, or it has come to another end.
     """
     machine = Machine(stage, outputs)
     sent = _command(stage, outputs, machine, name)
     status = _status(machine, sent) if sent is not None else "no such job"
-    if sent is None or status != "InProgress":
+    if sent is None or status not in ("InProgress", "Stopped"):
         received = f"{name}: {status}"
         raise JobError("A job to stop is running.", received, "./inv jobs lists them.")
-    stage.client("ssm").cancel_command(CommandId=sent["CommandId"], InstanceIds=[machine.id])
+    if status == "InProgress":
+        stage.client("ssm").cancel_command(CommandId=sent["CommandId"], InstanceIds=[machine.id])
     if not _keeps(stage, outputs, name):
         machine.stop()
 

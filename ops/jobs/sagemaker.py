@@ -117,25 +117,26 @@ def latest_jobs(client: Any, prefix: str, most: int) -> list[Job]:
 
 
 def stop(stage: Stage, name: str) -> None:
-    """Ask the job to stop; its checkpoints, or its answers, stay.
+    """Ask the job to stop, unless somebody has; its checkpoints, or its answers, stay.
 
     Raises:
-        JobError: there is none of the name, or it is over.
+        JobError: there is none of the name, or it has come to another end.
     """
     client = stage.client("sagemaker")
-    calls = [
-        (client.stop_training_job, "TrainingJobName"),
-        (client.stop_transform_job, "TransformJobName"),
-    ]
+    kinds = [("training_job", "TrainingJob"), ("transform_job", "TransformJob")]
     if len(name) <= MAX_TUNING_NAME:
-        calls.append((client.stop_hyper_parameter_tuning_job, "HyperParameterTuningJobName"))
+        kinds.append(("hyper_parameter_tuning_job", "HyperParameterTuningJob"))
     refusal = "there is none of the name"
-    for call, key in calls:
+    for call, kind in kinds:
         try:
-            call(**{key: name})
+            getattr(client, f"stop_{call}")(**{f"{kind}Name": name})
         except ClientError as error:
-            if not is_missing(error):
-                refusal = error.response["Error"]["Message"]
+            if is_missing(error):
+                continue
+            described = getattr(client, f"describe_{call}")(**{f"{kind}Name": name})
+            if described[f"{kind}Status"] in ("Stopping", "Stopped"):
+                return  # it was told before: the answer to that may have been lost
+            refusal = error.response["Error"]["Message"]
         else:
             return
     raise JobError("A job to stop is running.", f"{name}: {refusal}", "./inv jobs lists them.")

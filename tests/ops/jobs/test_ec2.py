@@ -374,8 +374,7 @@ def test_a_job_is_stopped_with_its_instance(
     with pytest.raises(JobError, match="Stopped"):
         follow(stage, outputs, name)
     assert ec2.list_jobs(stage, outputs)[0].status == "Stopped"
-    with pytest.raises(JobError, match="A job to stop is running"):
-        ec2.stop(stage, outputs, name)
+    ec2.stop(stage, outputs, name)  # which was told before
 
 
 def test_a_job_whose_instance_was_stopped_is_over_though_run_command_does_not_know(
@@ -388,8 +387,7 @@ def test_a_job_whose_instance_was_stopped_is_over_though_run_command_does_not_kn
     sent = stage.client("ssm").list_commands(InstanceId=outputs["training_instance_id"])["Commands"][0]
     assert (sent["Comment"], sent["Status"]) == (name, "InProgress")
     assert ec2.list_jobs(stage, outputs)[0].status == "Stopped"
-    with pytest.raises(JobError, match="A job to stop is running"):
-        ec2.stop(stage, outputs, name)
+    ec2.stop(stage, outputs, name)  # which was told before
 
 
 def test_a_job_that_takes_too_long_is_ended_and_says_so(
