@@ -100,7 +100,7 @@ class Deployment:
         Raises:
             KennelError: the inputs are not fit to be planned, or the model is worse than the deployed one.
         """
-        doctor.refuse_short_concurrency(self.stage)
+        doctor.refuse_short(self.stage)
         lambda_package.build(LAMBDA_SOURCE, LAMBDA_PACKAGE)
         outputs = self.terraform.outputs()
         model, deployed = artifacts.wanted(self.stage, outputs), artifacts.deployed(outputs)

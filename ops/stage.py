@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ PATIENCE = (
     "AWS_RETRY_MODE",
 )  # the person's with every cloud; Terraform's provider heeds them
 CAPACITY_FILE = "capacity.json"  # in the directory of a stage: what `load --capacity` measured
+_MAKING = threading.Lock()  # boto3 makes sessions and clients in one thread at a time
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ class Stage:
         """Return a boto3 client for the service in this stage's cloud."""
         from ml import aws  # as above
 
-        return aws.client(service, self.session, endpoint_url=self.environment.get("AWS_ENDPOINT_URL"))
+        with _MAKING:
+            return aws.client(service, self.session, endpoint_url=self.environment.get("AWS_ENDPOINT_URL"))
 
 
 def cloud_variables(cloud: control.CloudInfo) -> dict[str, str]:

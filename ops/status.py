@@ -141,7 +141,6 @@ def look(stage: Stage) -> Status:
         return Status(stage.name, stage.region, is_running=False)
     outputs, updated = last_apply(stage)
     sweeper = Sweeper(stage, state_bucket.prefix(stage))
-    _warm(stage)
     if not outputs:
         survey = sweeper.survey()
         costs, unseen = live_cost.of(sweeper, survey.found, stage.region)
@@ -172,20 +171,21 @@ def _report(stage: Stage, outputs: dict[str, Any]) -> tuple[live.Report, dict[st
     return report, {}
 
 
-def _warm(stage: Stage) -> None:
-    """boto3 makes its session in one thread."""
-    stage.client("sts")
-
-
 def last_apply(stage: Stage) -> tuple[dict[str, Any], datetime | None]:
-    """Return the outputs of the last apply and when it was, read from the state; none where there is no state."""
+    """Return the outputs of the last apply and when it was; none where there is no state."""
+    state, written = stored_state(stage)
+    outputs = {name: entry["value"] for name, entry in state.get("outputs", {}).items()}
+    return (outputs if state.get("resources") else {}), written
+
+
+def stored_state(stage: Stage) -> tuple[dict[str, Any], datetime | None]:
+    """Return Terraform's state as it is stored, and since when; nothing where there is none."""
     backend = state_bucket.backend(stage)
     try:
         stored = stage.client("s3").get_object(Bucket=backend["bucket"], Key=backend["key"])
-        state = json.loads(stored["Body"].read())
+        state: dict[str, Any] = json.loads(stored["Body"].read())
     except ClientError as error:
         if live.is_gone(error) or error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
             return {}, None
         raise
-    outputs = {name: entry["value"] for name, entry in state.get("outputs", {}).items()}
-    return (outputs if state.get("resources") else {}), stored["LastModified"]
+    return state, stored["LastModified"]
