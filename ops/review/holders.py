@@ -71,6 +71,8 @@ def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh_roles: 
     ):
         return  # likewise
     before, after = (grants.read(state.get(POLICIES[one.type])) for state in (one.before, one.after))
+    if one.type == "aws_s3_bucket_policy" and _goes(all_resources, one.was("bucket")):
+        before = frozenset()
     fresh = one.action == "create" and (
         one.type == "aws_iam_role" or one.will("role") in {*fresh_roles, None}
     )
@@ -89,6 +91,10 @@ def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh_roles: 
         frozenset(grant for other in others for grant in grants.read(other.was("policy"))),
         frozenset(grant for other in others for grant in grants.read(other.will("policy"))),
     )
+
+
+def _goes(all_resources: Iterable[Resource], bucket: str | None) -> bool:
+    return any(one.goes and one.was("bucket") == bucket for one in of_types(all_resources, "aws_s3_bucket"))
 
 
 def _permission(state: dict[str, Any]) -> Grant:

@@ -49,19 +49,35 @@ class Change:
     widens: bool
     text: str
     fresh: bool  # the holder is made by this very plan, so that nothing of it is known to be more than before
+    keys: frozenset[str] = frozenset()  # of its conditions, in lower case
 
 
 def changes(plan: dict[str, Any]) -> list[RightsChange]:
     """Return the changes of rights in words, what widens first."""
+    alike: dict[tuple[bool, str], list[Change]] = {}
+    for one in sorted(found(plan), key=lambda one: not one.widens):
+        alike.setdefault((one.widens, one.text), []).append(one)
     return [
-        RightsChange(one.address, one.who, "widens" if one.widens else "narrows", one.text)
-        for one in sorted(found(plan), key=lambda one: not one.widens)
+        RightsChange(of[0].address, together(one.who for one in of), "widens" if widens else "narrows", text)
+        for (widens, text), of in alike.items()
     ] + [
         RightsChange(
             one.address, holders.who(one), "changes", "becomes what is known only when the plan is applied"
         )
         for one in unknown(resources(plan))
     ]
+
+
+def together(whose: Iterable[str]) -> str:
+    """Return who may do the same: `the roles a, b and c`."""
+    names = list(dict.fromkeys(whose))
+    roles = [name.removeprefix("the role ") for name in names if name.startswith("the role ")]
+    if len(roles) > 1:
+        names = [
+            f"the roles {spoken.listed(roles)}",
+            *(name for name in names if not name.startswith("the role ")),
+        ]
+    return spoken.listed(names)
 
 
 def unknown(found_resources: Iterable[Resource]) -> list[Resource]:
@@ -103,11 +119,13 @@ def _boundary(one: Resource) -> list[Change]:
     who = f"the role {one.called('name')}"
     before, after = (spoken.arn(value) if value else None for value in pair)
     if not after:
-        text = f"is no longer held within {before}: whatever its policies say holds"
+        text = f"will not be held within {before} any more, whatever policies say"
         return [Change(one.address, who, "boundary", True, text, False)]
     if not before:
-        return [Change(one.address, who, "plain", False, f"is held within {after} from now on", False)]
-    return [Change(one.address, who, "boundary", True, f"is held within {after} instead of {before}", False)]
+        return [Change(one.address, who, "plain", False, f"will be held within {after}", False)]
+    return [
+        Change(one.address, who, "boundary", True, f"will be held within {after} instead of {before}", False)
+    ]
 
 
 def _attachment(one: Resource, fresh_roles: set[str]) -> list[Change]:
@@ -126,7 +144,6 @@ def _attachment(one: Resource, fresh_roles: set[str]) -> list[Change]:
 
 
 def _compared(holder: Holder, own: str | None) -> Iterator[Change]:
-    one, who = holder.resource, holder.who
     (had, has), (shut, shuts) = (
         [_of_effect(side, effect) for side in (holder.before, holder.after)] for effect in ("Allow", "Deny")
     )
@@ -134,27 +151,16 @@ def _compared(holder: Holder, own: str | None) -> Iterator[Change]:
         _of_effect(side, "Allow") for side in (holder.beside_before, holder.beside_after)
     )
     new = grants.added(had | had_beside, has)
-    for key, together in _grouped(new, lambda grant: _kind(grant, holder, had, own)).items():
-        text = _sentence(
-            one, together, "may now also", _broader(together[0], had) if key[0] != "plain" else None
-        )
-        yield Change(one.address, who, key[0], True, text, holder.fresh)
-    for together in _grouped(grants.added(shuts, shut), lambda _: "deny").values():
-        yield Change(
-            one.address,
-            who,
-            "deny",
-            True,
-            _sentence(one, together, "is no longer kept from it: may", None),
-            False,
-        )
-    for together in _grouped(grants.added(has | has_beside, had), lambda _: "plain").values():
-        yield Change(one.address, who, "plain", False, _sentence(one, together, "may no longer", None), False)
-    for together in _grouped(grants.added(shut, shuts), lambda _: "plain").values():
-        if one.action != "create":
-            yield Change(
-                one.address, who, "plain", False, _sentence(one, together, "may not, by a Deny,", None), False
-            )
+    for key, alike in _grouped(new, lambda grant: _kind(grant, holder, had, own)).items():
+        instead = _broader(alike[0], had) if key[0] != "plain" else None
+        yield _told(holder, alike, "may now also", key[0], True, instead)
+    for alike in _grouped(grants.added(shuts, shut), lambda _: "deny").values():
+        yield _told(holder, alike, "is no longer forbidden to", "deny", True)
+    for alike in _grouped(grants.added(has | has_beside, had), lambda _: "plain").values():
+        yield _told(holder, alike, "may no longer", "plain", False)
+    if holder.resource.action != "create":
+        for alike in _grouped(grants.added(shut, shuts), lambda _: "plain").values():
+            yield _told(holder, alike, "is now forbidden to", "plain", False)
 
 
 def _of_effect(side: Iterable[Grant], effect: str) -> frozenset[Grant]:
@@ -187,7 +193,7 @@ def _broader(grant: Grant, before: Iterable[Grant]) -> str | None:
     for earlier in before:
         if earlier.without_conditions().reaches(grant):
             gone = sorted(earlier.conditions - grant.conditions)
-            return f"without having to be one for whom {spoken.conditions(gone)}" if gone else None
+            return f"and no longer only {spoken.conditions(gone)}" if gone else None
     inner = [earlier for earlier in before if grant.reaches(earlier)]
     narrow = sorted({earlier.resource for earlier in inner if earlier.resource != grant.resource})
     if narrow:
@@ -211,16 +217,23 @@ def _grouped(
     return grouped
 
 
-def _sentence(one: Resource, together: list[Grant], told: str, instead: str | None) -> str:
-    """Return what is said of the holder."""
-    grant = together[0]
-    what = sorted({each.action for each in together}), sorted({each.resource for each in together})
-    suffix = f", {instead}" if instead else ""
-    if grant.conditions:
-        suffix += f", where {spoken.conditions(sorted(grant.conditions))}"
+def _told(
+    holder: Holder, alike: list[Grant], told: str, kind: Kind, widens: bool, instead: str | None = None
+) -> Change:
+    """Return one change in words: who may do what."""
+    one, grant = holder.resource, alike[0]
+    keys = frozenset(key.lower() for _, key, _ in grant.conditions)
+    where = f" {spoken.conditions(sorted(grant.conditions))}" if grant.conditions else ""
+    suffix = where + (f", {instead}" if instead else "")
+    fresh = holder.fresh and kind != "deny" and widens
     if one.type == "aws_iam_role":
-        trusted = {"may now also": "may now be taken on", "may no longer": "may no longer be taken on"}
-        return f"{trusted.get(told, told + ' be taken on')} by {spoken.principal(grant.principal)}{suffix}"
-    if grant.principal and one.type != "aws_vpc_endpoint":
-        return f"{spoken.principal(grant.principal)} {told} {spoken.deed(*what)}{suffix}"
-    return f"{told} {spoken.deed(*what)}{suffix}"
+        text = f"{told.removesuffix(' also')} be taken on by {spoken.principal(grant.principal)}{suffix}"
+        return Change(one.address, holder.who, kind, widens, text, fresh, keys)
+    # Of a bucket's, a key's or a function's policy it is the principal who may, and of all others the holder.
+    names_principal = grant.principal and one.type != "aws_vpc_endpoint"
+    who = spoken.principal(grant.principal) if names_principal else holder.who
+    what = sorted({each.action for each in alike}), sorted({each.resource for each in alike})
+    deed = spoken.deed(*what, holder.who if one.type in ITSELF else "any resource")
+    if "forbidden" in told:
+        deed = deed.replace("do everything", "do anything")
+    return Change(one.address, who, kind, widens, f"{told} {deed}{suffix}", fresh, keys)

@@ -49,18 +49,31 @@ OPERATORS = {
     "StringNotLike": "is not like",
     "ArnNotLike": "is not like",
 }
+CONDITIONS = {  # by key in lower case: what stands before the values; "": the phrase needs none
+    "aws:securetransport": {"false": "without TLS", "true": "over TLS"},
+    "s3:tlsversion": "with a TLS older than",
+    "s3:prefix": "below",
+    "aws:sourceaccount": "for the account",
+    "aws:sourcearn": "for",
+    "aws:principalorgid": "by those of the organization",
+    "iam:passedtoservice": "to the service",
+    "kms:viaservice": "through",
+    "cloudwatch:namespace": "in the namespace",
+    "aws:sourcevpce": "through the VPC endpoint",
+    "aws:sourcevpc": "from the VPC",
+}
+PLAIN_OPERATORS = {"StringEquals", "StringLike", "ArnLike", "ArnEquals", "Bool", "NumericLessThan"}
 
 
-def deed(actions: Iterable[str], resources_: Iterable[str]) -> str:
+def deed(actions: Iterable[str], resources_: Iterable[str], itself: str = "any resource") -> str:
     """Return an action and what it is done to, such as `read (s3:GetObject) everything in the bucket x`."""
-    on = resources(resources_)
+    on = resources(resources_, itself)
     said = [action_(one) for one in actions]
-    verbs = [one for one in said if not one.startswith("do ")]
-    if len(said) == 1 and verbs:
-        return f"{said[0]} {on}"
-    return f"{listed(said)} on {on}".replace(
-        "do everything on any resource", "do everything with any resource"
-    )
+    if not any(one.startswith("do ") for one in said):
+        return f"{listed(said)} {on}"
+    if said == ["do everything"]:
+        return f"do everything with {on}"
+    return f"{listed(said)} on {on}"
 
 
 def action_(action: str) -> str:
@@ -75,13 +88,19 @@ def action_(action: str) -> str:
     return f"{verb} ({action})" if verb else f"do {action}"
 
 
-def resources(names: Iterable[str]) -> str:
-    """Return resources in words, those of a bucket and what is in it once."""
+def resources(names: Iterable[str], itself: str = "any resource") -> str:
+    """Return resources in words, the folders of one bucket together; `itself` is what * stands for."""
     said: list[str] = []
+    folders: dict[str, list[str]] = {}
     for name in names:
-        words = resource(name)
+        folder = re.fullmatch(r"arn:[a-z*-]+:s3:::([^/*]+)/([^*]+/)\*", name)
+        if folder:
+            folders.setdefault(folder[1], []).append(folder[2])
+            continue
+        words = itself if name == "*" else resource(name)
         if words not in said:
             said.append(words)
+    said += [f"everything below {listed(below)} in the bucket {bucket}" for bucket, below in folders.items()]
     whole = [words for words in said if f"everything in {words}" not in said]
     return listed(whole[:3]) + (f" and {len(whole) - 3} more" if len(whole) > 3 else "")
 
@@ -98,6 +117,8 @@ def resource(name: str) -> str:
     parts = name.split(":", 5)
     if len(parts) < 6:
         return name
+    if parts[2] in {"sns", "sqs"}:
+        return f"the {'topic' if parts[2] == 'sns' else 'queue'} {parts[5]}"
     kind, _, rest = parts[5].replace(":", "/", 1).partition("/")
     known = KINDS.get((parts[2], kind))
     rest = rest.removesuffix(":*")
@@ -144,12 +165,19 @@ def principal(name: str) -> str:
 
 
 def conditions(found: Iterable[Condition]) -> str:
-    """Return conditions in words."""
-    said = []
-    for operator, key, values in found:
-        told = OPERATORS.get(operator.removeprefix("ForAnyValue:").removesuffix("IfExists"), operator)
-        said.append(f"{key} {told} {' or '.join(sorted(values))}")
-    return listed(said)
+    """Return conditions in words, so that they can follow a deed."""
+    return listed([_condition(*one) for one in found])
+
+
+def _condition(operator: str, key: str, values: frozenset[str]) -> str:
+    plain = operator.removeprefix("ForAnyValue:").removesuffix("IfExists")
+    known = CONDITIONS.get(key.lower()) if plain in PLAIN_OPERATORS else None
+    several = " or ".join(sorted(value.removesuffix("*") or "any" for value in values))
+    if isinstance(known, dict):
+        known, several = known.get(several), ""
+    if known is None:
+        return f"where {key} {OPERATORS.get(plain, operator)} {' or '.join(sorted(values))}"
+    return f"{known} {several}".strip() + f" ({key})"
 
 
 def arn(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ops.review.dangers import (
     function,
+    logs,
     machines,
     network,
     permissions,
@@ -23,7 +24,9 @@ PARTS = (
     serving,
     scaling,
     function,
+    logs,
     storage,
+    logs,
     permissions,
     network,
     machines,

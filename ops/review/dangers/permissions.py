@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from ops.review import holders, rights
 from ops.review.dangers.rule import Hit, Scene, rule
 from ops.review.dangers.storage import TLS
-from ops.review.spoken import listed
 
 
-def _of(scene: Scene, *kinds: rights.Kind, fresh: bool = False) -> Iterator[Hit]:
-    """Yield what widens in these ways; what the plan makes anew only where `fresh`."""
+def _of(
+    scene: Scene, kind: rights.Kind, *, fresh: bool = False, but: frozenset[str] = frozenset()
+) -> Iterator[Hit]:
+    """Yield what widens in this way; what the plan makes anew only where `fresh`."""
     for change in scene.rights:
-        if change.widens and change.kind in kinds and (fresh or not change.fresh):
-            yield change.address, f"{change.who[0].upper()}{change.who[1:]}: {change.text}."
+        if change.widens and change.kind == kind and (fresh or not change.fresh) and not change.keys & but:
+            yield change.address, f"{change.who[0].upper()}{change.who[1:]} {change.text}."
 
 
 @rule(
@@ -108,9 +109,7 @@ def condition(scene: Scene) -> Iterator[Hit]:
     remedy="Put the Deny back, or say in the change why it is not needed.",
 )
 def deny(scene: Scene) -> Iterator[Hit]:
-    for address, text in _of(scene, "deny"):
-        if not any(key in text.lower() for key in TLS):  # told by a rule of its own
-            yield address, text
+    yield from _of(scene, "deny", but=frozenset(TLS))  # which has a rule of its own
 
 
 @rule(
@@ -121,11 +120,11 @@ def deny(scene: Scene) -> Iterator[Hit]:
     remedy="Keep permissions_boundary_arn.",
 )
 def boundary(scene: Scene) -> Iterator[Hit]:
-    changed = [one for one in scene.rights if one.kind == "boundary"]
-    for text in dict.fromkeys(one.text for one in changed):
-        alike = [one for one in changed if one.text == text]
-        roles = listed([one.who.removeprefix("the role ") for one in alike])
-        yield alike[0].address, f"{'The role' if len(alike) == 1 else 'Each of the roles'} {roles} {text}."
+    changed = [change for change in scene.rights if change.kind == "boundary"]
+    for text in dict.fromkeys(change.text for change in changed):
+        alike = [change for change in changed if change.text == text]
+        who = rights.together(change.who for change in alike)
+        yield alike[0].address, f"{who[0].upper()}{who[1:]} {text}."
 
 
 @rule(
@@ -147,7 +146,12 @@ def unknown(scene: Scene) -> Iterator[Hit]:
     "warning",
     when="somebody may do something more than before, on resources that are named.",
     why="Rights are easier given than taken back.",
-    remedy="See that the change says what needs it.",
+    remedy="See who may do what, below, and that the change says what needs it.",
 )
 def widened(scene: Scene) -> Iterator[Hit]:
-    yield from _of(scene, "plain")
+    more = [
+        change for change in scene.rights if change.widens and change.kind == "plain" and not change.fresh
+    ]
+    if more:
+        text = f"{rights.together(change.who for change in more)} may do more than before."
+        yield more[0].address, text[0].upper() + text[1:]

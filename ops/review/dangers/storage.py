@@ -1,14 +1,15 @@
-"""What may lose data, or show it to others: buckets, keys, archives, images, logs."""
+"""What may lose data, or show it to others: buckets, keys, archives, images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ops.review import grants
+from ops.review import grants, spoken
 from ops.review.dangers.rule import Hit, Scene, rule
 from ops.review.resources import Resource, first
+from ops.review.spoken import listed
 
-BUCKET, LOGS = "aws_s3_bucket", "aws_cloudwatch_log_group"
+BUCKET = "aws_s3_bucket"
 VERSIONING = "aws_s3_bucket_versioning"
 ENCRYPTION = "aws_s3_bucket_server_side_encryption_configuration"
 BLOCK = "aws_s3_bucket_public_access_block"
@@ -117,8 +118,8 @@ def tls(scene: Scene) -> Iterator[Hit]:
         before, after = grants.read(one.was("policy")), grants.read(one.will("policy"))
         gone = [grant for grant in grants.added(after, before) if is_tls(grant)]
         if gone:
-            what = sorted({key for grant in gone for _, key, _ in grant.conditions})
-            yield one.address, f"The bucket {one.called('bucket')} no longer looks at {' and '.join(what)}."
+            what = listed(sorted({spoken.conditions(sorted(grant.conditions)) for grant in gone}))
+            yield one.address, f"The bucket {one.called('bucket')} no longer refuses requests {what}."
 
 
 def is_tls(grant: grants.Grant) -> bool:
@@ -225,35 +226,6 @@ def images(scene: Scene) -> Iterator[Hit]:
     for one in scene.of("aws_ecr_repository"):
         if one.goes:
             yield one.address, f"The repository {one.called('name')} goes, with its images."
-
-
-@rule(
-    "logs-destroyed",
-    "danger",
-    when="a log group is destroyed or replaced.",
-    why="What was written until now is lost, and with it what an inquiry would need.",
-    remedy="Export it first (aws logs create-export-task), or keep the group.",
-)
-def logs_destroyed(scene: Scene) -> Iterator[Hit]:
-    for one in scene.of(LOGS):
-        if one.goes:
-            yield one.address, f"The log group {one.called('name')} goes, with all that is in it."
-
-
-@rule(
-    "retention-shortened",
-    "danger",
-    when="a log group keeps what is written for a shorter time.",
-    why="CloudWatch deletes what is older at once, and nothing brings it back.",
-    remedy="Export it first (aws logs create-export-task), or keep the retention.",
-)
-def retention(scene: Scene) -> Iterator[Hit]:
-    for one in scene.of(LOGS):
-        if one.action == "update" and one.knows("retention_in_days"):
-            before, after = (get("retention_in_days") or FOREVER for get in (one.was, one.will))
-            if after < before:
-                kept = "for good" if before == FOREVER else f"for {before} days"
-                yield one.address, f"{one.called('name')} is kept for {after} days; now {kept}."
 
 
 def _of_kept_buckets(scene: Scene, kind: str) -> list[Resource]:

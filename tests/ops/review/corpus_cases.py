@@ -195,7 +195,7 @@ DANGEROUS = [
     ),
     Case(
         "the bucket takes requests without TLS",
-        words=("no longer looks at aws:SecureTransport",),
+        words=("no longer refuses requests without TLS",),
         dangers=rules("tls-not-required"),
         files=override(
             "modules/private_bucket",
@@ -312,7 +312,7 @@ DANGEROUS = [
     ),
     Case(
         "the roles lose their boundary",
-        words=("no longer held within the policy PowerUserAccess",),
+        words=("not be held within the policy PowerUserAccess any more",),
         dangers=rules("boundary-removed"),
         set={"permissions_boundary_arn": None},
     ),

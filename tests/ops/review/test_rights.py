@@ -47,8 +47,8 @@ def said(*entries: dict[str, Any]) -> list[str]:
         (
             [deny("s3:DeleteObject", f"{BUCKET}/*")],
             [],
-            "widens: the role kennel-dev-lambda is no longer kept from it: may delete (s3:DeleteObject) everything in "
-            "the bucket photos",
+            "widens: the role kennel-dev-lambda is no longer forbidden to delete (s3:DeleteObject) everything in the "
+            "bucket photos",
         ),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_boundary_that_goes_is_told() -> None:
         {"name": "r", "permissions_boundary": None},
     )
     assert said(role) == [
-        "widens: the role r is no longer held within the policy PowerUserAccess: whatever its policies say holds"
+        "widens: the role r will not be held within the policy PowerUserAccess any more, whatever policies say"
     ]
 
 
@@ -168,5 +168,22 @@ def test_what_another_policy_of_the_role_allows_anyway_is_no_change() -> None:
         return of_role(before, after) | {"address": f"aws_iam_role_policy.{name}"}
 
     broad = [allow("s3:GetObject", f"{BUCKET}/*")]
-    assert said(named("kept", broad, broad), named("more", [], [allow("s3:GetObject", f"{BUCKET}/a/*")])) == []
+    assert (
+        said(named("kept", broad, broad), named("more", [], [allow("s3:GetObject", f"{BUCKET}/a/*")])) == []
+    )
     assert said(named("from", broad, []), named("to", [], broad)) == []
+
+
+def test_those_who_may_do_the_same_are_told_of_together() -> None:
+    both = [
+        entry(
+            f"aws_iam_role_policy.{name}",
+            {"role": name, "policy": policy()},
+            {
+                "role": name,
+                "policy": policy(allow("kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/1")),
+            },
+        )
+        for name in ("a", "b")
+    ]
+    assert said(*both) == ["widens: the roles a and b may now also decrypt with (kms:Decrypt) the key 1"]
