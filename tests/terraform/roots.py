@@ -18,6 +18,8 @@ class Root:
         self.client = clients(cloud)
         self.environment = environment | {
             "AWS_ENDPOINT_URL": cloud.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": cloud.region,
             "TF_INPUT": "false",
         }

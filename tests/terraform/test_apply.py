@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from localcloud import control
-from ops import lambda_package
+from ops import lambda_package, policy
 from ops.paths import LAMBDA_SOURCE, TERRAFORM
 from tests.terraform.roots import Initialize, Root
 
@@ -98,9 +98,20 @@ def said_by_the_instance(root: Root, outputs: dict[str, Any], command: str) -> l
     return [event["message"] for event in events]
 
 
+def found_without_a_reason(root: Root, plan_file: str) -> list[str]:
+    """Return what the policy checks have against what is deployed, of which all is known, unlike in a first plan."""
+    plan = json.loads(root.terraform("show", "-json", plan_file))
+    found = policy.findings(plan, root.directory / plan_file)
+    assert found
+    return [
+        f"{each.id} {each.address}" for each in found if each.severity != "low" and each.exception is None
+    ]
+
+
 def test_everything_applies_settles_and_goes(root: Root) -> None:
     root.terraform("apply", "-auto-approve")
-    root.terraform("plan", "-detailed-exitcode")
+    root.terraform("plan", "-detailed-exitcode", "-out=settled")
+    assert found_without_a_reason(root, "settled") == []
 
     outputs = {
         name: output["value"] for name, output in json.loads(root.terraform("output", "-json")).items()
