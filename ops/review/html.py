@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ml.report import page
 from ops.review import text
+from ops.review.differences import shorter
 from ops.review.review import Review
 from ops.review.words import MARKS
 
@@ -29,4 +30,5 @@ def render(review: Review) -> str:
         dollars=text.dollars,
         verdict=text.verdict,
         excuse=text.excuse,
+        shorter=shorter,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ops.review import text
-from ops.review.differences import cut
+from ops.review.differences import cut, shorter
 from ops.review.review import Review
 from ops.review.words import MARKS, Change
 
@@ -131,7 +131,7 @@ def _dangers(review: Review) -> Block:
         return Block("", 99)
     rows = []
     for each in found:
-        rows.append(f"- {SIGNS[each.severity]} **{plain(each.text)}** {code(each.address)}")
+        rows.append(f"- {SIGNS[each.severity]} **{plain(each.text)}** {code(shorter(each.address))}")
         rows[-1] += f"<br>Why: {plain(each.why)}" if each.why else ""
         rows[-1] += f"<br>Remedy: {plain(each.remedy)}" if each.remedy else ""
     grave = sum(each.severity == "danger" for each in found)
@@ -140,7 +140,7 @@ def _dangers(review: Review) -> Block:
 
 def _severe(review: Review) -> Block:
     rows = [
-        f"- 🛑 **{plain(each.severity)}** {plain(each.text)} ({code(each.id)}) {code(each.address)}"
+        f"- 🛑 **{plain(each.severity)}** {plain(each.text)} ({code(each.id)}) {code(shorter(each.address))}"
         + (f"<br>Remedy: {plain(each.remedy)}" if each.remedy else "")
         for each in review.severe
     ]
@@ -171,7 +171,9 @@ def _changes(review: Review) -> Iterable[Block]:
 
 def _row(change: Change) -> str:
     details = "".join(f"<br>· {plain(detail)}" for detail in change.details)
-    return f"| {code(MARKS[change.action])} | {plain(change.text)}{details} | {code(change.address)} |"
+    return (
+        f"| {code(MARKS[change.action])} | {plain(change.text)}{details} | {code(shorter(change.address))} |"
+    )
 
 
 def _models(review: Review) -> Block:
@@ -215,7 +217,7 @@ def _rights(review: Review) -> Block:
 
 
 def _drift(review: Review) -> Block:
-    rows = [f"- {code(each.address)}: {plain(each.text)}" for each in review.drift]
+    rows = [f"- {code(shorter(each.address))}: {plain(each.text)}" for each in review.drift]
     title = ["#### Changed outside Terraform since the last apply", ""]
     return Block("drift", 45, title if rows else [], rows)
 
@@ -232,7 +234,7 @@ def _policy(review: Review) -> Iterable[Block]:
         scanner = plain(review.header.scanner or "no scanner")
         told = f"{title}: {len(found) - excepted} found, {excepted} excepted ({scanner})"
         rows = [
-            f"| {plain(each.severity)} | {code(each.id)} | {plain(each.text)} | {code(each.address)} | "
+            f"| {plain(each.severity)} | {code(each.id)} | {plain(each.text)} | {code(shorter(each.address))} | "
             f"{plain(text.excuse(each)) or plain(each.remedy)} |"
             for each in found
         ]

@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from ops.review.differences import shorter
 from ops.review.facts import Bill, Danger, Finding, ModelPair
 from ops.review.review import Header, Review
 from ops.review.words import MARKS, Change
@@ -45,7 +46,11 @@ def _dangers(found: tuple[Danger, ...]) -> list[str]:
     lines: list[str] = []
     for danger in found:
         lines += _hanging(f"{SIGNS[danger.severity]} ", f"{danger.severity.upper()}: {danger.text}")
-        for name, value in (("why", danger.why), ("remedy", danger.remedy), ("where", danger.address)):
+        for name, value in (
+            ("why", danger.why),
+            ("remedy", danger.remedy),
+            ("where", shorter(danger.address)),
+        ):
             if value:
                 lines += _hanging(f"     {name:7} ", value)
     return lines
@@ -70,14 +75,17 @@ def _changes(review: Review, *, short: bool) -> list[str]:
         for change in of_action:
             lines += _hanging(f"  {mark} ", change.text)
             if not short:
-                lines += _hanging("      ", change.address, hyphens=True)
+                lines += _hanging("      ", shorter(change.address), hyphens=True)
             for detail in change.details:
                 lines += _hanging("      · ", detail)
     if own:
-        names = ", ".join(f"{MARKS[change.action]} {change.address.rpartition('.')[2]}" for change in own)
+        names = ", ".join(
+            f"{MARKS[change.action]} {shorter(change.address.rpartition('.')[2])}" for change in own
+        )
         lines += _hanging("    ", f"and {len(own)} of Terraform's own notes: {names}")
     if review.outputs and not short:
-        lines += _hanging("    ", f"Outputs that change: {', '.join(review.outputs)}")
+        named = ", ".join(review.outputs) if len(review.outputs) <= FEW else str(len(review.outputs))
+        lines += _hanging("    ", f"Outputs that change: {named}")
     return lines
 
 

@@ -36,6 +36,11 @@ def kind_of(entry: dict[str, Any]) -> Kind:
     return known or Kind(humanized(entry["type"].removeprefix("aws_")))
 
 
+def rank(type_: str) -> int:
+    """Return how early a type is told among others: what serves comes before what it stands on."""
+    return list(kinds()).index(type_) if type_ in kinds() else len(kinds())
+
+
 def humanized(name: str) -> str:
     """Return an attribute's or type's name as words."""
     return re.sub(r"(?<=[a-z])[A-Z]", lambda found: f" {found[0].lower()}", name.replace("_", " ")).strip()

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.review import differences
 from ops.review.differences import Difference, cut, empty, shorter, shown
-from ops.review.vocabulary import Kind, humanized, kind_of
+from ops.review.vocabulary import Kind, humanized, kind_of, rank
 
 # In the order in which they are shown.
 MARKS = {
@@ -34,7 +34,7 @@ def changes(plan: dict[str, Any]) -> list[Change]:
     """Return the plan's changes, the gravest first."""
     found = [change for entry in plan.get("resource_changes", []) if (change := _change(entry)) is not None]
     order = list(MARKS)
-    return sorted(found, key=lambda each: (order.index(each.action), each.address))
+    return sorted(found, key=lambda each: (order.index(each.action), rank(each.type), each.address))
 
 
 def counts(found: list[Change]) -> dict[str, int]:
@@ -91,7 +91,6 @@ def _change(entry: dict[str, Any]) -> Change | None:
     action = _action(entry)
     if action is None:
         return None
-    address = shorter(entry["address"])
     name = _name(kind, change)
     thing = f"{kind.noun} “{name}”" if " " in name else f"{kind.noun} {name}".rstrip()
     details: tuple[str, ...] = ()
@@ -103,7 +102,7 @@ def _change(entry: dict[str, Any]) -> Change | None:
     if action == "update" and len(details) == 1 and not only_tags:
         link = " " if details[0].startswith("moves ") else ": "
         sentence, details = f"{thing[:1].upper()}{thing[1:]}{link}{details[0]}", ()
-    return Change(address, entry["type"], action, sentence, details, only_tags)
+    return Change(entry["address"], entry["type"], action, sentence, details, only_tags)
 
 
 def _action(entry: dict[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ops.paths import TERRAFORM
-from ops.review import vocabulary, words
+from ops.review import differences, vocabulary, words
 from ops.review.words import Change
 from tests.ops.review.plans import entry, plan
 
@@ -52,6 +52,13 @@ def test_what_goes_is_told_before_what_comes() -> None:
     )  # fmt: skip
     assert [change.action for change in found] == ["destroy", "replace", "update", "create"]
     assert words.counts(found) == {"destroy": 1, "replace": 1, "update": 1, "create": 1}
+
+
+def test_what_serves_is_told_before_what_it_stands_on() -> None:
+    found = told(
+        entry("aws_cloudwatch_log_group.a", {"name": "g"}, None), entry("aws_sagemaker_endpoint.z", {"name": "e"}, None)
+    )  # fmt: skip
+    assert [change.type for change in found] == ["aws_sagemaker_endpoint", "aws_cloudwatch_log_group"]
 
 
 def test_a_destroy_says_what_is_lost() -> None:
@@ -134,7 +141,7 @@ def test_digests_and_addresses_are_cut_to_what_they_are_known_by() -> None:
         entry(f'module.storage.aws_s3_object.archive["{digest}"]', None, {"key": f"models/{digest}/m"})
     )
     assert change.text == "Object models/0123456789ab…/m is new"
-    assert change.address == 'module.storage.aws_s3_object.archive["0123456789ab…"]'
+    assert differences.shorter(change.address) == 'module.storage.aws_s3_object.archive["0123456789ab…"]'
 
 
 def test_tags_that_come_from_the_provider_are_told_as_tags() -> None:
