@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     import boto3
 
 LOCAL = "local"
-PATIENCE = (
-    "AWS_MAX_ATTEMPTS",
-    "AWS_RETRY_MODE",
-)  # the person's with every cloud; Terraform's provider heeds them
 CAPACITY_FILE = "capacity.json"  # in the directory of a stage: what `load --capacity` measured
 _MAKING = threading.Lock()  # boto3 makes sessions and clients in one thread at a time
 
@@ -155,11 +151,7 @@ class Stage:
             raise KennelError(
                 "The embedded cloud is not running.", None, "./inv cloud.start, or ./inv up for everything."
             )
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("AWS_") or name in PATIENCE
-        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return inherited | cloud_variables(cloud) | own
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,11 @@ _STATE_CALLS: list[Call] = [
     ("sts", "GetCallerIdentity"), ("s3", "HeadBucket"), ("s3", "GetBucketPolicy"), ("s3", "GetBucketVersioning"),
     ("s3", "GetObject"), ("s3", "HeadObject"), ("s3", "ListObjectsV2"),
 ]  # fmt: skip
+_WITHOUT_STATE = {
+    ("sts", "GetCallerIdentity"), ("s3", "HeadBucket"), ("sagemaker", "ListTrainingJobs"),
+    ("sagemaker", "ListTransformJobs"), ("sagemaker", "ListHyperParameterTuningJobs"), ("s3", "PutObject"),
+    ("lambda", "GetAccountSettings"), ("s3", "GetBucketPolicy"), ("s3", "GetObject"),
+}  # fmt: skip
 _REFRESH: list[Call] = [
     ("s3", "GetObjectTagging"), ("s3", "GetBucketEncryption"), ("ec2", "DescribeVpcs"),
     ("ec2", "DescribeSubnets"), ("ec2", "DescribeSecurityGroups"), ("ec2", "DescribeVpcEndpoints"),
@@ -74,6 +80,10 @@ class Kind:
     calls: list[Call]
     changes: bool = False  # what is deployed
     makes_rights: bool = False
+
+    @property
+    def by_terraform(self) -> bool:
+        return self.changes or ("iam", "GetRole") in self.calls
 
 
 KINDS: dict[str, Kind] = {
@@ -170,11 +180,15 @@ def mix(runs: int, seed: int) -> list[str]:
     return tasks
 
 
-def run(number: int, task: str, seed: int) -> Run:
-    """The run of the number: the same for the same seed."""
+def run(number: int, task: str, seed: int, state: str | None = None) -> Run:
+    """The run of the number: the same for the same seed. The state is drawn where none is given."""
     rng = random.Random(f"{seed}/{number}")  # noqa: S311
     kind = KINDS[task]
-    state = rng.choice(kind.states)
+    drawn = rng.choice(kind.states)
+    state = drawn if state is None else state
+    if state == NOTHING and not kind.changes:  # without a state, hardly anything is asked for
+        met = [call for call in kind.calls if call in _WITHOUT_STATE]
+        kind = dataclasses.replace(kind, calls=met)
     rules = [_rule(rng, kind) for _ in range(rng.choice((1, 1, 2, 3)))]
     return Run(number, task, state, rules)
 
@@ -204,8 +218,13 @@ def _rule(rng: random.Random, kind: Kind) -> dict[str, Any]:
     if what == "error" and rng.random() < 0.5:
         rule["code"] = "ServiceUnavailable"
     how = rng.random()
-    if how < 0.2:
-        return rule | {"count": 40}  # longer than anybody tries
+    # Longer than boto3 tries. Terraform's provider would try for minutes, except after a refusal.
+    if how < 0.2 and (what == "denied" or not kind.by_terraform):
+        return rule | {"count": 40}
     if how < 0.4:
-        return rule | {"probability": rng.choice((0.2, 0.5)), "seed": rng.randrange(1, 1000), "count": 6}
+        return rule | {
+            "probability": rng.choice((0.2, 0.5)),
+            "seed": rng.randrange(1, 1000),
+            "count": 3 if kind.by_terraform else 6,
+        }
     return rule | {"count": rng.choice((1, 1, 2, 3)), "after": rng.choice((0, 0, 1, 3))}

@@ -27,7 +27,6 @@ from tests.project_copy import plain_environment, project_copy
 
 LOCAL = TERRAFORM / "stages" / "local.tfvars"
 DEADLINE = 600.0  # seconds a task may take on a loaded machine
-ATTEMPTS = 5  # of Terraform's provider: its default, 25, would only make the runs longer
 PHOTOS = "kennel-photos"  # a data bucket
 REPOSITORY = "kennel-images"
 ATTACHED = "kennel-local-attached"  # a job that is over
@@ -79,7 +78,6 @@ class Project:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         environment = plain_environment() | {
-            "AWS_MAX_ATTEMPTS": str(ATTEMPTS),
             "PATH": f"{self._tools}{os.pathsep}{os.environ['PATH']}",
         }
         return subprocess.Popen(

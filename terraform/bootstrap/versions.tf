@@ -14,7 +14,8 @@ terraform {
 }
 
 provider "aws" {
-  region = var.region
+  region      = var.region
+  max_retries = 8
 
   default_tags {
     # Without the root's kennel:stage: what carries that tag is expected to be gone after a destroy.
