@@ -73,6 +73,10 @@ class Queue:
             self._runs.remove(best)
             return best
 
+    def close(self) -> None:
+        with self._lock:
+            self._runs.clear()
+
     @property
     def begun(self) -> str:
         return f"{self._total - len(self._runs)}/{self._total}"
@@ -186,8 +190,14 @@ def main() -> None:
         ]
         for one in lanes:
             one.start()
-        for one in lanes:
-            one.join()
+        try:
+            for one in lanes:
+                one.join()
+        except KeyboardInterrupt:
+            queue.close()
+            print("Ending with the runs that have begun.", flush=True)
+            for one in lanes:
+                one.join()
     rows = list({row["run"]: row for row in record.rows}.values())  # the last of each
     print(f"\n{table(rows)}{len(rows)} runs, seed {options.seed}, {time.monotonic() - began:.0f} s")
     sys.exit(any(row["verdict"] == "FAILED" for row in rows))
