@@ -89,7 +89,7 @@ def test_up_trains_deploys_and_answers(project: Project) -> None:
 
 
 def test_a_second_plan_changes_nothing(project: Project) -> None:
-    assert project.inv("plan").startswith("Nothing changes")
+    assert project.inv("plan", "--no-scan").startswith("Nothing changes")
 
 
 def test_status_shows_what_is_live(project: Project) -> None:
@@ -151,10 +151,10 @@ def test_a_saved_plan_is_not_applied_when_its_inputs_have_changed(project: Proje
     variables = project.root / "terraform" / "stages" / "local.tfvars"
     before = variables.read_text()
     variables.write_text(before + '\ntags = { owner = "somebody" }\n')
-    assert "to update" in project.inv("plan")
+    assert "to update" in project.inv("plan", "--no-scan")
     variables.write_text(before)
     assert "Only the plan that was reviewed is applied." in project.inv("apply", "--yes", fails=True)
-    assert project.inv("plan").startswith("Nothing changes")
+    assert project.inv("plan", "--no-scan").startswith("Nothing changes")
 
 
 def test_without_a_terminal_to_ask_on_nothing_is_destroyed(project: Project) -> None:
@@ -189,7 +189,7 @@ def test_destroy_leaves_nothing(project: Project) -> None:
 @pytest.mark.long
 def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(trained: Project) -> None:
     project = trained
-    project.inv("plan")
+    project.inv("plan", "--no-scan")
     task = project.start("apply", "--yes")
     wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made", DEADLINE)
     kill_terraform(project)
@@ -208,10 +208,10 @@ def test_an_apply_whose_terraform_is_killed_is_repaired_by_the_next(trained: Pro
 @pytest.mark.long
 def test_an_update_whose_terraform_is_killed_is_finished_by_the_next_apply(trained: Project) -> None:
     project = trained
-    project.inv("plan")
+    project.inv("plan", "--no-scan")
     project.inv("apply", "--yes")
     project.inv("train", "--seed", "1")
-    project.inv("plan", "--force")
+    project.inv("plan", "--no-scan", "--force")
     task = project.start("apply", "--yes")
     wait_for(
         lambda: log_says(project, "apply_start", "aws_sagemaker_endpoint.this"),
@@ -227,14 +227,14 @@ def test_an_update_whose_terraform_is_killed_is_finished_by_the_next_apply(train
     assert again.returncode == 0, errors
     assert "did not finish" in errors
     assert "golden photo   answered right" in out
-    assert project.inv("plan").startswith("Nothing changes")
+    assert project.inv("plan", "--no-scan").startswith("Nothing changes")
 
 
 @pytest.mark.long
 def test_an_apply_that_is_killed_is_finished_by_terraform_and_the_next_apply_agrees(trained: Project) -> None:
     project = trained
     project.inv("destroy", "--yes")
-    project.inv("plan")
+    project.inv("plan", "--no-scan")
     task = project.start("apply", "--yes")
     wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made", DEADLINE)
     task.kill()
@@ -253,7 +253,7 @@ def test_an_apply_that_is_killed_is_finished_by_terraform_and_the_next_apply_agr
 def test_an_apply_whose_cloud_is_killed_starts_anew(trained: Project) -> None:
     project = trained
     project.inv("destroy", "--yes")
-    project.inv("plan")
+    project.inv("plan", "--no-scan")
     task = project.start("apply", "--yes")
     wait_for(lambda: log_says(project, "apply_complete", "aws_iam_role."), "a role is made", DEADLINE)
     os.kill(project.cloud.pid, signal.SIGKILL)
