@@ -150,9 +150,11 @@ def _compared(holder: Holder, own: str | None) -> Iterator[Change]:
     had_beside, has_beside = (
         _of_effect(side, "Allow") for side in (holder.beside_before, holder.beside_after)
     )
-    new = grants.added(had | had_beside, has)
-    for key, alike in _grouped(new, lambda grant: _kind(grant, holder, had, own)).items():
-        instead = _broader(alike[0], had) if key[0] != "plain" else None
+    known = had | had_beside
+    for key, alike in _grouped(
+        grants.added(known, has), lambda grant: _kind(grant, holder, known, own)
+    ).items():
+        instead = _broader(alike[0], known) if key[0] != "plain" else None
         yield _told(holder, alike, "may now also", key[0], True, instead)
     for alike in _grouped(grants.added(shuts, shut), lambda _: "deny").values():
         yield _told(holder, alike, "is no longer forbidden to", "deny", True)

@@ -24,7 +24,6 @@ PARTS = (
     serving,
     scaling,
     function,
-    logs,
     storage,
     logs,
     permissions,

@@ -15,7 +15,7 @@ ENCRYPTION = "aws_s3_bucket_server_side_encryption_configuration"
 BLOCK = "aws_s3_bucket_public_access_block"
 LIFECYCLE = "aws_s3_bucket_lifecycle_configuration"
 RULE = ("rule", 0, "apply_server_side_encryption_by_default", 0)
-FOREVER = 10**6  # days: a retention of 0 or none is no limit
+FOREVER = 10**6  # days: no rule deletes it
 TLS = ("aws:securetransport", "s3:tlsversion")
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.review.corpus import FIXED, SCALED, Case, Corpus, corpus
-from tests.ops.review.corpus_cases import DANGEROUS, HARMLESS
+from tests.ops.review.corpus import Corpus, corpus
+from tests.ops.review.corpus_bases import FIXED, SCALED, Case
+from tests.ops.review.corpus_dangerous import DANGEROUS
+from tests.ops.review.corpus_harmless import HARMLESS
 
 pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform]
 

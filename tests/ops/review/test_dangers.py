@@ -15,6 +15,7 @@ from tests.ops.review.plans import allow, entry, facts, policy
 CONFIG = "module.endpoint[0].aws_sagemaker_endpoint_configuration.this"
 TARGET = "module.autoscaling[0].aws_appautoscaling_target.variant"
 ENDPOINT = "module.endpoint[0].aws_sagemaker_endpoint.this"
+FUNCTION = "module.lambda.aws_lambda_function.this"
 REPLACED = ["create", "delete"]
 STAYS = entry(ENDPOINT, {"name": "kennel"}, {"name": "kennel"})
 
@@ -136,6 +137,46 @@ CASES: list[tuple[str, Facts, set[str]]] = [
         "a network for the containers",
         facts(changed("aws_sagemaker_model.this", "enable_network_isolation", True, False)),
         {"isolation-removed"},
+    ),
+    (
+        "a configuration that goes first",
+        facts(entry(CONFIG, {"name": "a"}, {}, actions=["delete", "create"]), fleet=fleet(1)),
+        {"in-use-goes-first"},
+    ),
+    (
+        "a function that is switched off",
+        facts(changed(FUNCTION, "reserved_concurrent_executions", -1, 0, function_name="f")),
+        {"concurrency-zero"},
+    ),
+    (
+        "an alias that goes while the function stays",
+        facts(entry(FUNCTION, {"id": 1}, {"id": 1}), entry("aws_lambda_alias.live", {"name": "live"}, None)),
+        {"callers-cut-off"},
+    ),
+    (
+        "the archive that serves",
+        facts(
+            STAYS,
+            entry("aws_s3_object.archive", {"key": f"models/{'a' * 64}/model.tar.gz"}, None),
+            deployed=Model("a", "a" * 64, {}),
+            model=Model("a", "a" * 64, {}),
+        ),
+        {"archive-in-use-destroyed"},
+    ),
+    (
+        "the archive of an earlier model",
+        facts(
+            STAYS,
+            entry("aws_s3_object.archive", {"key": f"models/{'b' * 64}/model.tar.gz"}, None),
+            deployed=Model("a", "a" * 64, {}),
+            model=Model("a", "a" * 64, {}),
+        ),
+        set(),
+    ),
+    (
+        "a training instance that goes",
+        facts(entry("aws_instance.this", {"id": "i"}, None)),
+        {"training-disk-lost"},
     ),
     (
         "no provisioned concurrency",
