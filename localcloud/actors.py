@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +33,11 @@ class Actor:
             return None
         vpc = ec2_backends[self.account_id][self.region].get_subnet(self.subnets[0]).vpc_id
         return Source(vpc, self.subnets, self.service, self.region)
+
+    @property
+    def outside(self) -> Actor:
+        """The same for what the service does before there is anything in the VPC."""
+        return replace(self, subnets=(), groups=())
 
     @property
     def doer(self) -> str:

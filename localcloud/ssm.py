@@ -177,6 +177,13 @@ class Ssm(SimpleSystemManagerResponse):
     def send_command(self) -> ActionResult:
         return ActionResult({"Command": self._own.send(self._request).describe()})
 
+    def start_session(self) -> ActionResult:
+        target = self._request["Target"]
+        machine = next((one for one in self._own.machines() if one.id == target), None)
+        if machine is None or not machine.takes_sessions:
+            raise SSMException("TargetNotConnected", f"{target} is not connected.")
+        raise NotImplementedError("the stream of a session")
+
     def cancel_command(self) -> ActionResult:
         command = self._own.command(self._request["CommandId"])
         ids = self._request.get("InstanceIds") or list(command.invocations)

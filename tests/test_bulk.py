@@ -59,7 +59,12 @@ def outputs(stage: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 def make_role(stage: Any, name: str, *readable: str) -> dict[str, str]:
     bucket = f"arn:aws:s3:::{BUCKET}"
     statements = [
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{bucket}/training/*"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": [f"{bucket}/models/*", f"{bucket}/training/*"],
+        },
+        {"Effect": "Allow", "Action": ["ecr:*", "logs:*"], "Resource": "*"},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{bucket}/training/bulk/*"},
         *({"Effect": "Allow", "Action": "s3:*", "Resource": [arn, f"{arn}/*"]} for arn in readable),
     ]

@@ -49,12 +49,23 @@ def outputs(stage: Any) -> dict[str, Any]:
             "Resource": bucket,
             "Condition": {"StringLike": {"s3:prefix": "training/*"}},
         },
+        {
+            "Effect": "Allow",
+            "Action": ["cloudwatch:PutMetricData", "ec2:*", "ecr:*", "logs:*"],
+            "Resource": "*",
+        },
     ]
     iam, ec2 = stage.client("iam"), stage.client("ec2")
     role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     iam.put_role_policy(RoleName=ROLE, PolicyName="rights", PolicyDocument=document(rights))
     subnets = ec2.describe_subnets()["Subnets"]
     groups = ec2.describe_security_groups()["SecurityGroups"]
+    tables = ec2.describe_route_tables()["RouteTables"]
+    ec2.create_vpc_endpoint(
+        VpcId=subnets[0]["VpcId"],
+        ServiceName="com.amazonaws.us-east-1.s3",
+        RouteTableIds=[table["RouteTableId"] for table in tables],
+    )
     return {
         "prefix": "kennel-local",
         "artifact_bucket": BUCKET,

@@ -20,6 +20,7 @@ from ops import lambda_package
 from ops.paths import LAMBDA_SOURCE
 from tests.callers import Callers
 from tests.clients import clients
+from tests.localcloud.endpoints import make_role
 from tests.ml.serving.conftest import write_run
 from tests.ml.serving.samples import encode, photo
 from tests.waiting import wait_for
@@ -67,6 +68,7 @@ def deployed(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFact
     work = tmp_path_factory.mktemp("model")
     write_run(work / "run")
     archive, _ = artifact.build(work / "run")
+    make_role(client("iam"), ROLE)
     client("s3").create_bucket(Bucket="models")
     client("s3").upload_file(str(archive), "models", "model.tar.gz")
     sagemaker = client("sagemaker")
@@ -88,7 +90,8 @@ def deployed(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFact
         DEADLINE,
     )
     lambda_package.build(LAMBDA_SOURCE, work / "lambda.zip")
-    role = client("iam").create_role(RoleName="function", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    role = "arn:aws:iam::123456789012:role/function"
+    make_role(client("iam"), role, "lambda.amazonaws.com")
     client("lambda").create_function(
         FunctionName="classify", Role=role, Runtime="python3.12", Handler="handler.lambda_handler", Timeout=60,
         MemorySize=512, Code={"ZipFile": (work / "lambda.zip").read_bytes()},

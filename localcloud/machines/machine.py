@@ -225,9 +225,14 @@ class Machine(Instance):
     @property
     def takes_commands(self) -> bool:
         """Commands come over the agent's control channel, which is a right of its own."""
-        return self.is_online and (
-            self.may("ssmmessages:OpenControlChannel") or self.may("ec2messages:GetMessages")
-        )
+        return self.is_online and (self._may_open("Control") or self.may("ec2messages:GetMessages"))
+
+    @property
+    def takes_sessions(self) -> bool:
+        return self.is_online and self._may_open("Control") and self._may_open("Data")
+
+    def _may_open(self, channel: str) -> bool:
+        return self.may(f"ssmmessages:Create{channel}Channel") and self.may(f"ssmmessages:Open{channel}Channel")
 
     def environment(self) -> dict[str, str]:
         return {

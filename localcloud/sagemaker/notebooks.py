@@ -42,11 +42,18 @@ class NotebookBackend(ComponentBackend):
         notebook = self.get_notebook_instance(notebook_instance_name)
         self._start(notebook, self._notebook_actor(notebook))
 
+    def stop_notebook_instance(self, notebook_instance_name: str) -> None:
+        super().stop_notebook_instance(notebook_instance_name)
+        self._detach(notebook_instance_name)
+
     def delete_notebook_instance(self, notebook_instance_name: str) -> None:
-        actor = self._notebook_actor(self.get_notebook_instance(notebook_instance_name))
+        self._detach(notebook_instance_name)
         super().delete_notebook_instance(notebook_instance_name)
-        interfaces.detach(actor, self._notebook_interfaces.pop(notebook_instance_name, []))
         self.notebook_settings.pop(notebook_instance_name, None)
+
+    def _detach(self, name: str) -> None:
+        actor = self._notebook_actor(self.get_notebook_instance(name))
+        interfaces.detach(actor, self._notebook_interfaces.pop(name, []))
 
     def _start(self, notebook: Any, actor: Actor) -> None:
         name = notebook.notebook_instance_name

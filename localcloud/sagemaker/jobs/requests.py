@@ -170,7 +170,7 @@ def _inputs(request: dict[str, Any], actor: Actor) -> None:
     for channel in channels:
         _refuse_other_than_files(channel)
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        location = Location.of(uri, actor.account_id, actor)
+        location = Location.of(uri, actor.account_id, actor.outside)
         try:
             found = location.objects()
         except StorageError:
