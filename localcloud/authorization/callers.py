@@ -57,9 +57,11 @@ class Caller:
 def signature_of(environ: WSGIEnvironment) -> Signature | None:
     """None for a request that is not signed."""
     header = environ.get("HTTP_AUTHORIZATION")
+    query = environ.get("QUERY_STRING", "")
+    if str(header or "").startswith("AWS ") or "AWSAccessKeyId=" in query:
+        raise Unknown("version 2")
     if header:
         return _header(header)
-    query = environ.get("QUERY_STRING", "")
     if "X-Amz-Credential=" not in query:
         return None
     given = {name: values[0] for name, values in parse_qs(query).items()}

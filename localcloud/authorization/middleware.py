@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -46,7 +47,6 @@ def with_authorization(app: WSGIApplication) -> WSGIApplication:
     """`app`, asked only for what the caller may do."""
 
     def authorized(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        environ.pop("HTTP_X_MOTO_ACCOUNT_ID", None)  # it is not the caller's to say
         path = environ.get("PATH_INFO", "/")
         if path.startswith("/_localcloud/"):
             return _control(app, environ, start_response)
@@ -57,6 +57,7 @@ def with_authorization(app: WSGIApplication) -> WSGIApplication:
             caller = callers.identify(environ)
             if caller.signature is not None:
                 signatures.check(environ, caller.signature, caller.secret)
+            environ.pop("HTTP_X_MOTO_ACCOUNT_ID", None)  # it is not the caller's to say
             environ[CALLER] = caller
             if caller.signature is None and (kind := _unsigned(environ)):
                 if kind == "refused":
@@ -119,6 +120,18 @@ def may(environ: WSGIEnvironment, ask: Ask) -> bool:
     return True
 
 
+def demand(caller: Caller, call: calls.Call, via: str) -> None:
+    """What a service does in the caller's name. Raises Denied."""
+    for ask in mapping.asks_of(call):
+        in_its_name = replace(
+            ask, context={**ask.context, "aws:calledvia": [via], "aws:viaawsservice": ["true"]}
+        )
+        known = surroundings.context(
+            caller.principal, in_its_name, region=call.region, session=caller.session
+        )
+        decide.authorize(caller.principal, in_its_name, known, session=caller.session, source=via)
+
+
 def _authorize(environ: WSGIEnvironment, caller: Caller, asks: Iterable[Ask], region: str) -> None:
     session = caller.session
     route = _route(caller, region)
@@ -136,7 +149,9 @@ def _authorize(environ: WSGIEnvironment, caller: Caller, asks: Iterable[Ask], re
             agent=environ.get("HTTP_USER_AGENT", ""),
         )
         source = session.source.service if session and session.source else ""
-        decide.authorize(caller.principal, ask, known, session=session, route=route, source=source)
+        # What the service does in turn, it does from where it is.
+        way = None if ask.action.startswith(("kms:", "iam:")) else route
+        decide.authorize(caller.principal, ask, known, session=session, route=way, source=source)
 
 
 def _route(caller: Caller, region: str) -> Route | None:

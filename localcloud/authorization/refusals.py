@@ -71,6 +71,14 @@ _CREDENTIALS: dict[str, tuple[tuple[str, int, str], ...]] = {
     )
     * 4,
     "past": (("AccessDenied", 403, "Request has expired"),) * 4,
+    "version 2": (
+        (
+            "InvalidRequest",
+            400,
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        ),
+    )
+    * 4,
     "malformed": (
         ("AuthorizationHeaderMalformed", 400, "The authorization header that you provided is not valid."),
         ("AuthFailure", 401, "AWS was not able to validate the provided access credentials"),

@@ -69,6 +69,20 @@ class Resource(CloudFormationModel):
         return str(arn_formatter(self.part_of_arn, self.name, self._account_id, self._region))
 
     @property
+    def where(self) -> tuple[str, str]:
+        """Account and region."""
+        return self._account_id, self._region
+
+    @property
+    def is_ours(self) -> bool:
+        return self._ours
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """As SageMaker is asked for it."""
+        return {**self._request, self.name_property: self.name}
+
+    @property
     def _backend(self) -> Backend:
         return cast(Backend, sagemaker_backends[self._account_id][self._region])
 

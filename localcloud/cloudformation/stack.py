@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import re
 import threading
@@ -14,6 +15,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Event
 from moto.cloudformation.parsing import clean_json, generate_resource_name
 
+from localcloud.cloudformation import rights
 from localcloud.cloudformation.resources import TYPES, Resource, ResourceError
 
 log = logging.getLogger(__name__)
@@ -167,6 +169,7 @@ class Stack(models.Stack):
     def _do(self, verb: str, resource: Resource, act: Callable[[], None]) -> None:
         self._tell(resource, f"{verb}_IN_PROGRESS")
         try:
+            rights.demand(verb, resource, self.role_arn)
             act()
         except Exception as error:
             log.info("stack %s: %s %s", self.name, resource.logical_resource_id, verb, exc_info=True)
@@ -217,7 +220,9 @@ class Stack(models.Stack):
                     log.exception("stack %s", self.name)
                     self._move(failed, f"The embedded cloud failed: {error!r}")
 
-        threading.Thread(target=run, name=f"stack {self.name}", daemon=True).start()
+        # In the context of the request: who asked for it is in there.
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(run,), name=f"stack {self.name}", daemon=True).start()
 
 
 def _refuse_other_types(template: dict[str, Any]) -> None:

@@ -138,3 +138,52 @@ def test_the_permissions_of_a_role_that_is_not_there_cannot_be_simulated(
             PolicySourceArn="arn:aws:iam::123456789012:role/nobody", ActionNames=["s3:GetObject"]
         )
     assert caught.value.response["Error"]["Code"] == "NoSuchEntity"
+
+
+@pytest.mark.parametrize(
+    ("change", "applies"),
+    [
+        ({"NotPrincipal": {"AWS": ROLE}}, False),
+        ({"NotPrincipal": {"AWS": "arn:aws:iam::123456789012:role/other"}}, True),
+        ({"Principal": {"AWS": "arn:aws:iam::123456789012:role/other"}}, False),
+        ({"NotAction": "s3:Put*"}, True),
+        ({"NotAction": ["s3:get*"]}, False),
+        ({"NotResource": "arn:aws:s3:::photos/private/*"}, True),
+        ({"NotResource": "arn:aws:s3:::photos/*"}, False),
+        ({"Resource": "arn:aws:s3:::photos/${aws:username}.jpg"}, True),
+        ({"Resource": "arn:aws:s3:::photos/${aws:nothing}.jpg"}, False),
+        ({"Resource": "arn:aws:s3:::photos/${aws:nothing, 'dog'}.jpg"}, True),
+        ({"Resource": "arn:aws:s3:::photos/${*}.jpg"}, False),
+        ({"Condition": {"StringEquals": {"aws:PrincipalTag/Name": "${aws:username}"}}}, True),
+        ({"Condition": {"StringLike": {"aws:PrincipalTag/Star": "${aws:PrincipalTag/Star}"}}}, True),
+        ({"Condition": {"StringLike": {"aws:username": "${aws:PrincipalTag/Star}"}}}, False),
+        ({"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/reader"}}}, True),
+        ({"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:*:reader"}}}, False),
+        ({"Condition": {"DateGreaterThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}}, True),
+        ({"Condition": {"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00+00:00"}}}, False),
+        ({"Condition": {"DateGreaterThan": {"aws:CurrentTime": "1700000000"}}}, True),
+        ({"Condition": {"DateLessThan": {"aws:CurrentTime": "no date"}}}, False),
+        ({"Condition": {"NumericLessThan": {"s3:max-keys": "100"}}}, True),
+        ({"Condition": {"NumericLessThan": {"aws:username": "100"}}}, False),
+        ({"Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["a", "b", "c"]}}}, True),
+        ({"Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["a"]}}}, False),
+        ({"Condition": {"ForAnyValue:StringEquals": {"aws:TagKeys": ["a"]}}}, True),
+        ({"Condition": {"ForAllValues:StringEquals": {"aws:none": ["a"]}}}, True),
+        ({"Condition": {"ForAnyValue:StringNotEquals": {"aws:none": ["a"]}}}, False),
+        ({"Condition": {"StringNotEqualsIgnoreCase": {"AWS:UserName": "DOG"}}}, False),
+        ({"Condition": {"NobodyKnows": {"aws:username": "dog"}}}, False),
+    ],
+)
+def test_variables_exceptions_and_dates(change: dict[str, Any], applies: bool) -> None:
+    context = {
+        "aws:username": ["dog"],
+        "aws:principaltag/name": ["dog"],
+        "aws:principaltag/star": ["*"],
+        "aws:principalarn": [ROLE],
+        "aws:currenttime": ["2026-11-23T12:00:00Z"],
+        "aws:tagkeys": ["a", "b"],
+        "s3:max-keys": ["50"],
+    }
+    given = {key: value for key, value in statement().items() if f"Not{key}" not in change}
+    result = evaluate({**given, **change}, "s3:GetObject", OBJECT, WHO, context)
+    assert result == (PermissionResult.PERMITTED if applies else PermissionResult.NEUTRAL)
