@@ -196,7 +196,7 @@ def release(
             f'Put image_repositories = ["{made_of.purpose}"] into terraform/stages/{stage.name}.tfvars and apply, '
             "or name one with --repository.",
         )
-    client, label = stage.session.client("ecr", region_name=match[2]), checked_tag(tag or made_of.tag)
+    client, label = stage.client("ecr", region_name=match[2]), checked_tag(tag or made_of.tag)
     image = f"{address}:{label}"
     digest = _digest(client, match[1], match[3], label)
     if digest is not None:

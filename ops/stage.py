@@ -169,12 +169,13 @@ class Stage:
             region_name=self.region,
         )
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client for the service in this stage's cloud."""
+    def client(self, service: str, **options: Any) -> Any:
+        """Return a boto3 client for the service in this stage's cloud; `options` are boto3's."""
         from ml import aws  # as above
 
         with _MAKING:
-            return aws.client(service, self.session, endpoint_url=self.environment.get("AWS_ENDPOINT_URL"))
+            endpoint = self.environment.get("AWS_ENDPOINT_URL")
+            return aws.client(service, self.session, endpoint_url=endpoint, **options)
 
 
 def cloud_variables(cloud: control.CloudInfo) -> dict[str, str]:

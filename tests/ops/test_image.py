@@ -77,9 +77,10 @@ def registry() -> Any:
 
 @pytest.fixture
 def stage(registry: Any) -> Any:
-    session = SimpleNamespace(client=lambda *_, **__: registry.client)
     return SimpleNamespace(
-        name="dev", session=session, variables_file=ROOT / "terraform" / "stages" / "dev.tfvars"
+        name="dev",
+        client=lambda *_, **__: registry.client,
+        variables_file=ROOT / "terraform" / "stages" / "dev.tfvars",
     )
 
 
