@@ -125,7 +125,7 @@ def _prepared(project: Project, run: Run) -> list[str]:
     return {
         "up": ["up", "--data", photos],
         "jobs": ["jobs"],
-        "plan": ["plan", "--force"],
+        "plan": ["plan", "--force", "--no-scan"],
         "apply": ["apply", "--yes", "--force"],
         "rollback": ["rollback", "--yes"],
         "load": ["load", "--rate", "2", "--for", "3"],
