@@ -82,7 +82,12 @@ def together(whose: Iterable[str]) -> str:
 
 def unknown(found_resources: Iterable[Resource]) -> list[Resource]:
     """Return what has a policy now, and another one that only the apply will know."""
-    return [one for one in found_resources if one.before and one.after and not holders.known(one)]
+    # Interface endpoints have no policy of ours: AWS fills one in.
+    return [
+        one
+        for one in found_resources
+        if one.before and one.after and not holders.known(one) and one.was("vpc_endpoint_type") != "Interface"
+    ]
 
 
 def found(plan: dict[str, Any]) -> list[Change]:
@@ -235,7 +240,7 @@ def _told(
     names_principal = grant.principal and one.type != "aws_vpc_endpoint"
     who = spoken.principal(grant.principal) if names_principal else holder.who
     what = sorted({each.action for each in alike}), sorted({each.resource for each in alike})
-    deed = spoken.deed(*what, holder.who if one.type in ITSELF else "any resource")
+    deed = spoken.deed(*what, holder.who if one.type in ITSELF else "")
     if "forbidden" in told:
         deed = deed.replace("do everything", "do anything")
     return Change(one.address, who, kind, widens, f"{told} {deed}{suffix}", fresh, keys)

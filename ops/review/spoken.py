@@ -36,6 +36,20 @@ KINDS = {  # of ARNs whose last part is a name
     ("lambda", "function"): "the function",
     ("logs", "log-group"): "the log group",
 }
+ANY = {  # what * stands for, by the beginning of an action
+    "iam:passrole": "any role",
+    "sts:assumerole": "any role",
+    "s3:getobject": "anything in any bucket",
+    "s3:putobject": "anything in any bucket",
+    "s3:deleteobject": "anything in any bucket",
+    "s3:": "any bucket and anything in it",
+    "sagemaker:invokeendpoint": "any endpoint",
+    "kms:": "any key",
+    "lambda:": "any function",
+    "logs:": "any log group",
+    "sns:": "any topic",
+    "secretsmanager:": "any secret",
+}
 OPERATORS = {
     "StringEquals": "is",
     "StringLike": "is like",
@@ -65,15 +79,24 @@ CONDITIONS = {  # by key in lower case: what stands before the values; "": the p
 PLAIN_OPERATORS = {"StringEquals", "StringLike", "ArnLike", "ArnEquals", "Bool", "NumericLessThan"}
 
 
-def deed(actions: Iterable[str], resources_: Iterable[str], itself: str = "any resource") -> str:
+def deed(actions: Iterable[str], resources_: Iterable[str], itself: str = "") -> str:
     """Return an action and what it is done to, such as `read (s3:GetObject) everything in the bucket x`."""
-    on = resources(resources_, itself)
-    said = [action_(one) for one in actions]
+    names = list(actions)
+    on = resources(resources_, itself or _any(names))
+    said = [action_(one) for one in names]
     if not any(one.startswith("do ") for one in said):
         return f"{listed(said)} {on}"
     if said == ["do everything"]:
         return f"do everything with {on}"
     return f"{listed(said)} on {on}"
+
+
+def _any(actions: list[str]) -> str:
+    """Return what * stands for as the resource of these actions."""
+    found = {
+        next((words for part, words in ANY.items() if one.lower().startswith(part)), "") for one in actions
+    }
+    return (found.pop() if len(found) == 1 else "") or "any resource"
 
 
 def action_(action: str) -> str:
@@ -172,7 +195,8 @@ def conditions(found: Iterable[Condition]) -> str:
 def _condition(operator: str, key: str, values: frozenset[str]) -> str:
     plain = operator.removeprefix("ForAnyValue:").removesuffix("IfExists")
     known = CONDITIONS.get(key.lower()) if plain in PLAIN_OPERATORS else None
-    several = " or ".join(sorted(value.removesuffix("*") or "any" for value in values))
+    folder = key.lower() == "s3:prefix"
+    several = " or ".join(sorted(value.removesuffix("*") if folder else value for value in values))
     if isinstance(known, dict):
         known, several = known.get(several), ""
     if known is None:

@@ -56,22 +56,28 @@ def opened(scene: Scene) -> Iterator[Hit]:
     ),
 )
 def replaced(scene: Scene) -> Iterator[Hit]:
+    gone, under = [], set[str]()
+    subnets = scene.of("aws_subnet")
     for one in scene.of("aws_vpc", "aws_subnet", "aws_security_group"):
         if not one.goes or not one.was("id"):
             continue
-        inside = [
+        inside = {
             RESIDENTS[other.type]
             for other in scene.of(*RESIDENTS)
             if _names(other.before, str(one.was("id")))
-        ]
-        of_vpc = one.type == "aws_vpc" and any(
-            _names(other.before, str(one.was("id"))) for other in scene.of("aws_subnet")
-        )
-        if inside or of_vpc:
-            who = listed(sorted({*inside})) if inside else "its subnets and what is in them"
-            what = {"aws_vpc": "VPC", "aws_subnet": "subnet"}.get(one.type, "security group")
-            how = "replaced" if one.action == "replace" else "destroyed"
-            yield one.address, f"The {what} {one.was('id')} is {how} under {who}."
+        }
+        if inside or (
+            one.type == "aws_vpc" and any(one.was("id") == subnet.was("vpc_id") for subnet in subnets)
+        ):
+            gone.append(one)
+            under |= inside
+    if gone:
+        kinds = {"aws_vpc": "the VPC", "aws_subnet": "the subnet", "aws_security_group": "the security group"}
+        names = listed([f"{kinds[one.type]} {one.was('id')}" for one in gone])
+        how = "replaced" if any(one.action == "replace" for one in gone) else "destroyed"
+        verb = "is" if len(gone) == 1 else "are"
+        text = f"{names} {verb} {how} under {listed(sorted(under)) or 'what is in it'}."
+        yield gone[0].address, text[0].upper() + text[1:]
 
 
 @rule(
@@ -84,10 +90,15 @@ def replaced(scene: Scene) -> Iterator[Hit]:
 def public_addresses(scene: Scene) -> Iterator[Hit]:
     for one in scene.of("aws_instance"):
         if one.will("associate_public_ip_address") and not one.was("associate_public_ip_address"):
-            yield one.address, "The instance gets a public address."
-    for one in scene.of("aws_subnet"):
-        if one.becomes("map_public_ip_on_launch") == (False, True):
-            yield one.address, f"Whatever starts in {one.called('id')} gets a public address."
+            yield one.address, f"The instance {one.called('id')} gets a public address."
+    giving = [
+        one for one in scene.of("aws_subnet") if one.becomes("map_public_ip_on_launch") == (False, True)
+    ]
+    if giving:
+        yield (
+            giving[0].address,
+            f"Whatever starts in {listed([one.called('id') for one in giving])} gets a public address.",
+        )
 
 
 @rule(

@@ -109,4 +109,9 @@ def _of_what_goes(scene: Scene, alarm: Resource) -> bool:
     }
     policies = [one for one in scene.of("aws_appautoscaling_policy") if one.goes]
     scales = any(one.was("arn") in (alarm.was("alarm_actions") or []) for one in policies)
-    return scales or any(value in going for value in (alarm.was("dimensions") or {}).values())
+    queries = [query.get("metric") or [] for query in alarm.was("metric_query") or []]
+    watched = [
+        alarm.was("dimensions") or {},
+        *(metric.get("dimensions") or {} for of in queries for metric in of),
+    ]
+    return scales or any(value in going for dimensions in watched for value in dimensions.values())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ops.review.dangers.rule import Hit, Scene, rule
 from ops.review.spoken import listed
+from ops.review.vocabulary import kind_of
 
 EVERYTHING = "everything-destroyed"
 TAG = "kennel:stage"
@@ -58,10 +59,9 @@ def everything(scene: Scene) -> Iterator[Hit]:
 def forgotten(scene: Scene) -> Iterator[Hit]:
     for one in scene.resources:
         if one.action == "forget":
-            yield (
-                one.address,
-                f"{one.called('name', 'bucket', 'function_name', 'id')} stays as it is, and Terraform forgets it.",
-            )
+            noun = kind_of({"type": one.type, "name": one.name}).noun
+            what = f"{noun[0].upper()}{noun[1:]} {one.called('name', 'bucket', 'function_name', 'id')}"
+            yield one.address, f"{what} stays as it is, and Terraform forgets it."
 
 
 @rule(

@@ -193,7 +193,7 @@ DANGEROUS = [
     ),
     Case(
         "the network gets other addresses under what runs in it",
-        words=("is replaced under",),
+        words=("are replaced under the notebook",),
         dangers=rules("network-replaced", "training-disk-lost", "notebook-lost"),
         set={"network": {"cidr": "10.99.0.0/16"}},
     ),
@@ -289,7 +289,9 @@ DANGEROUS = [
     Case(
         "an update that no alarm undoes",
         words=("nothing undoes an update any more",),
-        dangers=rules("rollback-alarms-removed"),
+        dangers=rules(
+            "rollback-alarms-removed", "endpoint-replaced"
+        ),  # the provider cannot take them away in place
         set={"model": model("b"), "endpoint": {"deployment": {"rollback_on_alarms": False}}},
     ),
     Case(

@@ -37,7 +37,7 @@ def said(*entries: dict[str, Any]) -> list[str]:
         (
             [],
             [allow("sagemaker:InvokeEndpoint", "*")],
-            "widens: the role kennel-dev-lambda may now also ask (sagemaker:InvokeEndpoint) any resource",
+            "widens: the role kennel-dev-lambda may now also ask (sagemaker:InvokeEndpoint) any endpoint",
         ),
         (
             [allow("s3:GetObject", f"{BUCKET}/*")],
