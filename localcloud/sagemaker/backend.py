@@ -47,7 +47,7 @@ class Backend(NotebookBackend):
         return model
 
     def _check_role(self, model: ModelRecord, name: str) -> None:
-        actor = model.actor("model", name)
+        actor = model.actor("model", name).outside
         if not actor.assumable():
             raise ValidationError(
                 f"Could not assume role {actor.role}. Please ensure that the role exists and allows principal "
