@@ -13,7 +13,13 @@ from localcloud.control import CloudInfo
 
 
 def clients(
-    cloud: CloudInfo, *, key: str = "local", secret: str = "local", token: str | None = None, **options: Any
+    cloud: CloudInfo,
+    *,
+    key: str = "local",
+    secret: str = "local",
+    token: str | None = None,
+    url: str | None = None,
+    **options: Any,
 ) -> Callable[[str], Any]:
     """Return what gives a client for a service, always the same one, which asks once and not again.
 
@@ -24,7 +30,7 @@ def clients(
     @functools.cache
     def client(service: str) -> Any:
         return boto3.client(
-            service, endpoint_url=cloud.endpoint_url, region_name=cloud.region, config=config,
+            service, endpoint_url=url or cloud.endpoint_url, region_name=cloud.region, config=config,
             aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ops.paths import WORK
 from tests.rights.cases import CASES, MORE, Case
+from tests.rights.outside import checks
 from tests.rights.world import World
 
 _PATIENCE = 4.0  # s, because an answer of IAM's may hold for one
@@ -55,10 +56,17 @@ def main() -> None:
     for scenario in MORE:
         world.decisions(clear=True)
         say({"scenario": scenario.__name__, "said": scenario(world), "decisions": world.decisions()})
+    if "--found" not in sys.argv or "--outside" in sys.argv:
+        outside(world)
     only = [word for word in sys.argv[1:] if not word.startswith("--")]
     for case in CASES:
         if not only or case.document.name in only or case.sid in only:
             say(run(world, case))
+
+
+def outside(world: World) -> None:
+    for check in checks(world):
+        say({"outside": check})
 
 
 def declared(world: World) -> dict[str, dict[str, Any]]:

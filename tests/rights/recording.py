@@ -1,0 +1,128 @@
+"""What the mutation run has seen, in words that are the same each time: the source of docs/rights.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from localcloud import policies
+
+_OWN = (
+    (re.compile(r"(eni|subnet|sg|vpce|vpc|fl|i)-[0-9a-f]{8,}"), r"\1-…"),
+    (re.compile(r"key/[0-9a-f-]{36}"), "key/…"),
+    (re.compile(r"[0-9a-f]{64}"), "…"),
+    (re.compile(r"kennel-local-(rights|bulk|t)-?[0-9a-f]{8}\S*"), r"kennel-local-\1-…"),
+    (re.compile(r"kennel-local-[0-9a-f]{8}"), "kennel-local-…"),
+    (re.compile(r"\d{4}/\d\d/\d\d/.*"), "…"),
+    (re.compile(r"(captures/kennel-local/primary)/.*"), r"\1/…"),
+    (re.compile(r"(jobs|checkpoints)/[^/\"]+/.*"), r"\1/…"),
+    (re.compile(r"(primary/i-…).*"), r"\1"),
+)
+
+
+def plain(text: str) -> str:
+    for pattern, put in _OWN:
+        text = pattern.sub(put, text)
+    return text
+
+
+def statements(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a statement, in the order of the run."""
+    lines = list(lines)
+    declared = next(line["documents"] for line in lines if "documents" in line)
+    allowed = [entry for line in lines for entry in line.get("decisions", line.get("allowed", ())) if entry["allowed"]]
+    found = []
+    for line in lines:
+        if "sid" not in line:
+            continue
+        statement = declared[line["document"]][line["sid"]]
+        calls = _calls(line, statement, allowed)
+        found.append(
+            {
+                "policy": line["document"],
+                "sid": line["sid"],
+                "actions": sorted(_list(statement["Action"])),
+                "resources": sorted({plain(one) for one in _list(statement["Resource"])}),
+                "conditions": plain(str(statement.get("Condition") or "")),
+                "calls": calls,
+                "scenario": line["scenario"],
+                "refused": sorted({action for action, _ in line["refused"]}),
+                "without": plain(line["without"].splitlines()[-1 if "Traceback" in line["without"] else 0])[:300],
+            }
+        )
+    return found
+
+
+def _calls(line: dict[str, Any], statement: dict[str, Any], allowed: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Which calls the statement was for, by whom."""
+    label = f"{line['label']}"
+    seen = set()
+    for entry in allowed:
+        for one in entry["statements"]:
+            if one.startswith(label) and one.endswith(f"/{line['sid']}") and _concerns(line, entry):
+                seen.add((entry["action"], plain(entry["resource"]), entry["source"] or "its own calls"))
+    return [{"action": action, "resource": resource, "by": by} for action, resource, by in sorted(seen)]
+
+
+def _concerns(line: dict[str, Any], entry: dict[str, Any]) -> bool:
+    """Statements of roles' policies have a role's name; those of resources' are anybody's."""
+    of_role = not line["label"].startswith("policy of")
+    return not of_role or entry["role"].endswith(f"/{line['document']}")
+
+
+def unused(lines: Iterable[dict[str, Any]]) -> list[str]:
+    """Actions and resources of statements that no recorded call has needed."""
+    lines = list(lines)
+    declared = next(line["documents"] for line in lines if "documents" in line)
+    allowed = [entry for line in lines for entry in line.get("decisions", line.get("allowed", ())) if entry["allowed"]]
+    missing = []
+    for line in lines:
+        if "sid" not in line:
+            continue
+        statement = declared[line["document"]][line["sid"]]
+        calls = [
+            entry
+            for entry in allowed
+            if any(one.startswith(line["label"]) and one.endswith(f"/{line['sid']}") for one in entry["statements"])
+            and _concerns(line, entry)
+        ]
+        where = f"{line['document']} {line['sid']}"
+        used = {entry["action"] for entry in calls}
+        missing += [f"{where}: {action}" for action in _list(statement["Action"]) if action not in used]
+        for pattern in _list(statement["Resource"]):
+            alone = {"Effect": "Allow", "Action": "*", "Resource": pattern}
+            if not any(policies.concerns(alone, entry["action"], entry["resource"], {}) for entry in calls):
+                missing.append(f"{where}: {plain(pattern)}")
+    return missing
+
+
+def replayed(lines: Iterable[dict[str, Any]]) -> list[str]:
+    """Statements without which every recorded call would still be allowed by the rest of their policy."""
+    lines = list(lines)
+    declared = next(line["documents"] for line in lines if "documents" in line)
+    allowed = [entry for line in lines for entry in line.get("decisions", line.get("allowed", ())) if entry["allowed"]]
+    needless = []
+    for line in lines:
+        if "sid" not in line:
+            continue
+        rest = [one for sid, one in declared[line["document"]].items() if sid != line["sid"]]
+        mine = [
+            entry
+            for entry in allowed
+            if any(one.startswith(line["label"]) and one.endswith(f"/{line['sid']}") for one in entry["statements"])
+            and _concerns(line, entry)
+        ]
+        if all(any(_grants(one, entry) for one in rest) for entry in mine):
+            needless.append(f"{line['document']} {line['sid']}")
+    return needless
+
+
+def _grants(statement: dict[str, Any], entry: dict[str, Any]) -> bool:
+    who = policies.Who((entry["principal"], entry["role"]), entry["role"].split(":")[4])
+    result = policies.evaluate(statement, entry["action"], entry["resource"], who, entry["context"])
+    return result == policies.PermissionResult.PERMITTED
+
+
+def _list(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else [value]
