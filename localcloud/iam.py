@@ -41,8 +41,11 @@ class Iam(IamResponse):
         results = []
         for action, resource in pairs:
             decision = _decide(statements, action, resource, context)
-            if boundary is not None and decision == PermissionResult.PERMITTED:
-                decision = _decide(boundary, action, resource, context)
+            detail: dict[str, Any] = {}
+            if boundary is not None:
+                bounded = _decide(boundary, action, resource, context)
+                detail["AllowedByPermissionsBoundary"] = bounded == PermissionResult.PERMITTED
+                decision = bounded if decision == PermissionResult.PERMITTED else decision
             results.append(
                 {
                     "EvalActionName": action,
@@ -50,6 +53,7 @@ class Iam(IamResponse):
                     "EvalDecision": _DECISIONS[decision],
                     "MatchedStatements": [],
                     "MissingContextValues": missing,
+                    **({"PermissionsBoundaryDecisionDetail": detail} if detail else {}),
                 }
             )
         return ActionResult({"EvaluationResults": results, "IsTruncated": False})

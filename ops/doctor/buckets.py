@@ -35,7 +35,9 @@ def artifacts(stage: Stage) -> Iterator[Finding]:
     if not outputs.get("roles"):
         yield Finding("artifact bucket", "ok", f"{bucket}: you may read it")
         return
-    yield _asked("artifact bucket", bucket, lambda: rights.check_role(stage, outputs, JobOptions()))
+    yield _asked(
+        "artifact bucket", "the role of the jobs", lambda: rights.check_role(stage, outputs, JobOptions())
+    )
 
 
 def data(stage: Stage) -> Iterator[Finding]:

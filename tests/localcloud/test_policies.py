@@ -130,6 +130,30 @@ def test_a_simulation_names_the_context_keys_it_lacks(client: Callable[[str], An
         assert (result["EvalDecision"], result["MissingContextValues"]) == (decision, missing)
 
 
+def test_a_simulation_tells_what_the_boundary_does_not_let_a_role_do(client: Callable[[str], Any]) -> None:
+    iam = client("iam")
+
+    def document(*actions: str) -> str:
+        return json.dumps(
+            {"Version": "2012-10-17", "Statement": [statement(Action=[*actions], Resource="*")]}
+        )
+
+    boundary = iam.create_policy(PolicyName="limits", PolicyDocument=document("s3:GetObject"))["Policy"][
+        "Arn"
+    ]
+    role = iam.create_role(
+        RoleName="bounded", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}',
+        PermissionsBoundary=boundary,
+    )["Role"]["Arn"]  # fmt: skip
+    both = ("s3:GetObject", "s3:PutObject")
+    iam.put_role_policy(RoleName="bounded", PolicyName="p", PolicyDocument=document(*both))
+    answer = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=list(both))
+    assert [
+        (one["EvalDecision"], one["PermissionsBoundaryDecisionDetail"]["AllowedByPermissionsBoundary"])
+        for one in answer["EvaluationResults"]
+    ] == [("allowed", True), ("implicitDeny", False)]
+
+
 def test_the_permissions_of_a_role_that_is_not_there_cannot_be_simulated(
     client: Callable[[str], Any],
 ) -> None:
