@@ -260,17 +260,18 @@ def test_a_stack_makes_what_it_holds_in_its_makers_name(as_role: AsRole, client:
     stacks = allow("cloudformation:*", f"arn:aws:cloudformation:{HERE}:stack/makers-*/*")
     config = f"arn:aws:sagemaker:{HERE}:endpoint-config/of-a-stack"
     via = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
-    for name, statements, end in (
-        ("makers-1", [stacks], "ROLLBACK_COMPLETE"),
-        ("makers-2", [stacks, allow("sagemaker:*", config, Condition=via)], "CREATE_COMPLETE"),
+    for name, statements, may in (
+        ("makers-1", [stacks], False),
+        ("makers-2", [stacks, allow("sagemaker:*", config, Condition=via)], True),
     ):
         maker = as_role(*statements)("cloudformation")
         maker.create_stack(StackName=name, TemplateBody=json.dumps(template))
         deadline = time.monotonic() + 30
-        while (stack := maker.describe_stacks(StackName=name)["Stacks"][0])["StackStatus"] != end:
+        while not (stack := maker.describe_stacks(StackName=name)["Stacks"][0])["StackStatus"].endswith(
+            "COMPLETE"
+        ):
             assert time.monotonic() < deadline, stack
             time.sleep(0.05)
         events = maker.describe_stack_events(StackName=name)["StackEvents"]
         said = [event.get("ResourceStatusReason", "") for event in events]
-        refused_it = any("perform: sagemaker:CreateEndpointConfig" in one for one in said)
-        assert refused_it == (end == "ROLLBACK_COMPLETE")
+        assert any("perform: sagemaker:CreateEndpointConfig" in one for one in said) != may
