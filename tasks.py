@@ -22,7 +22,7 @@ from ml.errors import KennelError
 from ops import bulk as bulks
 from ops import doctor as doctors
 from ops import image as images
-from ops import image_lock, reference, remote, terraform, training, tuning
+from ops import image_lock, outage, reference, remote, terraform, training, tuning
 from ops import predict as predictions
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
@@ -114,7 +114,7 @@ def errors_shown() -> Iterator[None]:
     except (KennelError, CloudError) as error:
         raise Exit(f"\nerror: {scrub(str(error))}", code=1) from None
     except (BotoCoreError, ClientError) as error:
-        raise _not_as_it_should(error) from None
+        raise Exit(f"\nerror: {scrub(str(outage.told(error)))}", code=1) from None
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=141) from None
@@ -123,16 +123,8 @@ def errors_shown() -> Iterator[None]:
         raise Exit(f"\n{told}", code=130) from None
     except Exception as error:
         if type(error).__module__ == "boto3.exceptions":  # a package that takes a second to import
-            raise _not_as_it_should(error) from None
+            raise Exit(f"\nerror: {scrub(str(outage.told(error)))}", code=1) from None
         raise
-
-
-def _not_as_it_should(error: Exception) -> Exit:
-    return Exit(
-        f"\nerror: The cloud did not answer as it should.\nReceived: {scrub(str(error))}\n"
-        "Remedy: ./inv doctor tells what is missing; then run the same command again.",
-        code=1,
-    )
 
 
 def kennel_task(**options: Any) -> Callable[[Callable[..., None]], Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from localcloud import control
 from ml.errors import KennelError
-from ops import files
+from ops import files, outage
 from ops.declared import value_of
 from ops.jobs.entrypoint import ENTRYPOINT
 from ops.paths import CLOUD, TERRAFORM, WORK
@@ -124,6 +124,8 @@ class Stage:
         try:
             return str(self.client("sts").get_caller_identity()["Account"])
         except (BotoCoreError, ClientError) as error:
+            if outage.is_passing(error):
+                raise outage.told(error) from error
             raise KennelError(
                 f"The stage {self.name} needs AWS credentials that are accepted.",
                 error,

@@ -7,7 +7,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
-from ops import files
+from ops import files, outage
 from ops.declared import value_of
 from ops.paths import TERRAFORM
 from ops.stage import Stage
@@ -115,6 +115,8 @@ def exists(stage: Stage) -> bool:
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # no bucket, or no policy
             return False
+        if outage.is_passing(error):
+            raise outage.told(error) from error
         raise KennelError(
             "The state bucket is yours to read and write.",
             f"{name(stage)}: {error.response['Error']['Code']}",

@@ -22,7 +22,7 @@ from typing import Any
 
 from localcloud.process_identity import start_mark
 from ml.errors import KennelError
-from ops import files, provider_mirror
+from ops import files, outage, provider_mirror
 from ops.paths import TERRAFORM, WORK
 from ops.review.redact import scrub, scrubber
 from ops.stage import Stage
@@ -299,4 +299,7 @@ def _remedy(text: str) -> str:
         )
     if "onnection refused" in text or "embedded cloud ended" in text:
         return "./inv plan starts the embedded cloud again and says what it finds."
-    return "Correct what it names, then run the same command again: it goes on from here."
+    return (
+        outage.remedy_in(text)
+        or "Correct what it names, then run the same command again: it goes on from here."
+    )
