@@ -18,7 +18,7 @@ import pytest
 from localcloud import control
 from ops import lambda_package
 from ops.declared import load as load_terraform
-from ops.paths import LAMBDA_SOURCE, TERRAFORM
+from ops.paths import LAMBDA_SOURCE, ROOT, TERRAFORM
 from ops.policy import checkov, rules
 from ops.policy.exceptions import Exemption, excuse, load
 from ops.policy.tool import Tool
@@ -215,3 +215,39 @@ def _cut_off(folder: Path) -> Tool:
             return program
 
     return CutOff("checkov", checkov.TOOL.lock, checkov.WITHOUT)
+
+
+def test_workflows_and_dockerfiles_have_no_finding_without_a_reason(tmp_path: Path) -> None:
+    folders = [word for folder in (".github", "ml") for word in ("--directory", str(ROOT / folder))]
+    command = [
+        str(checkov.TOOL.ensure()), "-W", "ignore", "-m", "checkov.main", *folders, "--framework", "dockerfile",
+        "github_actions", "--output", "json", "--quiet", "--compact", "--skip-download",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=checkov.environment(str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reports = _reports(done.stdout)
+    assert {each["check_type"] for each in reports} == {"dockerfile", "github_actions"}, (
+        done.stdout + done.stderr
+    )
+    failed = {each["check_id"] for report in reports for each in report["results"]["failed_checks"]}
+    assert failed <= {
+        "CKV_DOCKER_2",  # no HEALTHCHECK of the training image: a job answers nobody
+        "CKV_DOCKER_3",  # root, there too: SageMaker makes /opt/ml of a training container for root alone
+    }
+
+
+def _reports(said: str) -> list[dict[str, Any]]:
+    """Return the reports of several folders: JSON after JSON, each a report or a list of them."""
+    decoder, rest = json.JSONDecoder(), said.strip()
+    reports: list[dict[str, Any]] = []
+    while rest:
+        found, end = decoder.raw_decode(rest)
+        reports += [each for each in (found if isinstance(found, list) else [found]) if "check_type" in each]
+        rest = rest[end:].strip()
+    return reports

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ops.paths import ROOT
 from ops.policy.rules import RULES, judge
 from tests.ops.policy.made import ACCOUNT, plan, resource
 
@@ -356,3 +357,8 @@ def test_what_goes_breaks_no_rule() -> None:
 def test_each_rules_id_is_its_own_and_each_names_a_remedy() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
     assert all(rule.remedy.endswith(".") for rule in RULES)
+
+
+def test_the_documentation_tells_each_rule_with_its_severity() -> None:
+    told = (ROOT / "docs" / "policy.md").read_text()
+    assert [rule.id for rule in RULES if f"| `{rule.id}` | {rule.severity} |" not in told] == []
