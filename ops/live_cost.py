@@ -193,6 +193,14 @@ def bucket_size(s3: Any, bucket: str) -> tuple[int, bool]:
     return size, next(pages, None) is None
 
 
+def _tagged(_: Sweeper, arn: str, region: str) -> Iterator[Cost]:
+    """Something that the project does not make: of most, nobody here knows the price."""
+    if ":kms:" in arn and ":key/" in arn:
+        yield cost.fixed("KMS key", "1 × key", "kms_key_month", 1, region)
+    else:
+        yield Cost("something tagged", arn.split(":", 5)[-1], None, None)
+
+
 PRICED: dict[str, Pricing] = {
     "training job": _job("TrainingJob", "describe_training_job", "ResourceConfig", "training"),
     "bulk job": _job("TransformJob", "describe_transform_job", "TransformResources", "transform"),
@@ -210,4 +218,5 @@ PRICED: dict[str, Pricing] = {
     "dashboard": _flat("dashboard", "1 × dashboard", "dashboard_month"),
     "log group": _log_group,
     "bucket": _bucket,
+    "tagged": _tagged,
 }

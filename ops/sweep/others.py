@@ -162,6 +162,6 @@ def anything_tagged(sweeper: Sweeper) -> Iterator[str]:
             yield arn
 
 
-def by_hand(_: Sweeper, arn: str) -> object:
+def by_hand(_: Sweeper, __: str) -> object:
     """Nothing here knows how such a thing is removed, or whether it may be."""
-    raise KennelError("The sweep removes what the project can make.", arn)
+    raise KennelError("Nothing here removes what the project does not make.")

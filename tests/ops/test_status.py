@@ -21,7 +21,6 @@ FREE = {  # as long as they are there
     "scalable target", "stack", "inference component", "endpoint configuration", "model",
     "notebook lifecycle configuration", "flow log", "network interface", "security group", "internet gateway",
     "route table", "subnet", "VPC", "topic", "role", "instance profile",
-    "tagged",  # nobody knows what it is
 }  # fmt: skip
 
 
@@ -134,6 +133,12 @@ def test_jobs_notebooks_and_what_is_kept_warm_are_priced() -> None:
     )
     assert warm[0] == "2 × 1 GB of the function"
     assert warm[1] == pytest.approx(2 * 3.3334e-6 * 3600)
+
+
+def test_of_what_the_project_does_not_make_the_price_is_not_known() -> None:
+    assert priced("tagged", "arn:aws:sqs:us-east-1:1:queue") == [("queue", None)]
+    ((_, hourly),) = priced("tagged", "arn:aws:kms:us-east-1:1:key/1")
+    assert (hourly or 0) * 730 == pytest.approx(1)
 
 
 def test_a_status_fits_eighty_columns_and_tells_what_it_does_not_know() -> None:
