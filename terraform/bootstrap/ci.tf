@@ -22,6 +22,15 @@ locals {
       apply    = ["project_path:${var.ci.gitlab.project}:ref_type:branch:ref:${var.ci.branch}"]
     }
   )
+  # What both roles may, and the other four, which the one that applies may besides.
+  policies = var.ci == null ? {} : {
+    read    = { document = data.aws_iam_policy_document.read.json, description = "What a plan of ${local.name} reads." }
+    state   = { document = data.aws_iam_policy_document.state.json, description = "State, lock and kept plans of ${local.name}." }
+    write   = { document = data.aws_iam_policy_document.write.json, description = "What an apply and a destroy of ${local.name} change." }
+    roles   = { document = data.aws_iam_policy_document.roles.json, description = "The roles of ${local.name}." }
+    network = { document = data.aws_iam_policy_document.network.json, description = "The network of ${local.name}." }
+    sweep   = { document = data.aws_iam_policy_document.sweep.json, description = "What a destroy of ${local.name} looks for." }
+  }
   provider_arn = var.ci == null ? null : coalesce(var.ci.provider_arn, one(values(aws_iam_openid_connect_provider.forge)[*].arn))
 }
 
@@ -78,57 +87,32 @@ resource "aws_iam_role" "apply" {
   permissions_boundary = var.ci.permissions_boundary_arn
 }
 
-# Of their own, since the two together are longer than a role's inline policies may be.
-resource "aws_iam_policy" "read" {
-  for_each = local.ci
+# Several, since IAM limits the length of each.
+resource "aws_iam_policy" "ci" {
+  for_each = local.policies
 
-  name        = "${var.prefix}-ci-${var.stage}-read"
-  description = "What a plan of ${local.name} reads."
-  policy      = data.aws_iam_policy_document.read.json
-}
+  name        = "${var.prefix}-ci-${var.stage}-${each.key}"
+  description = each.value.description
+  policy      = each.value.document
 
-resource "aws_iam_policy" "state" {
-  for_each = local.ci
-
-  name        = "${var.prefix}-ci-${var.stage}-state"
-  description = "State, lock and kept plans of ${local.name}, for a plan."
-  policy      = data.aws_iam_policy_document.state.json
-}
-
-resource "aws_iam_policy" "write" {
-  for_each = local.ci
-
-  name        = "${var.prefix}-ci-${var.stage}-write"
-  description = "What an apply and a destroy of ${local.name} change."
-  policy      = data.aws_iam_policy_document.write.json
-}
-
-resource "aws_iam_policy" "write_network" {
-  for_each = local.ci
-
-  name        = "${var.prefix}-ci-${var.stage}-network"
-  description = "What an apply and a destroy of ${local.name} change of the network."
-  policy      = data.aws_iam_policy_document.write_network.json
+  lifecycle {
+    precondition {
+      condition     = length(replace(each.value.document, "/\\s/", "")) <= 6144
+      error_message = "The policy ${each.key} has more than the 6,144 characters that IAM takes: split it."
+    }
+  }
 }
 
 resource "aws_iam_role_policy_attachment" "plan" {
-  for_each = var.ci == null ? {} : {
-    read  = aws_iam_policy.read["ci"].arn
-    state = aws_iam_policy.state["ci"].arn
-  }
+  for_each = toset([for name in keys(local.policies) : name if contains(["read", "state"], name)])
 
   role       = aws_iam_role.plan["ci"].name
-  policy_arn = each.value
+  policy_arn = aws_iam_policy.ci[each.key].arn
 }
 
 resource "aws_iam_role_policy_attachment" "apply" {
-  for_each = var.ci == null ? {} : {
-    read    = aws_iam_policy.read["ci"].arn
-    state   = aws_iam_policy.state["ci"].arn
-    write   = aws_iam_policy.write["ci"].arn
-    network = aws_iam_policy.write_network["ci"].arn
-  }
+  for_each = toset(keys(local.policies))
 
   role       = aws_iam_role.apply["ci"].name
-  policy_arn = each.value
+  policy_arn = aws_iam_policy.ci[each.key].arn
 }

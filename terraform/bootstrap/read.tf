@@ -54,7 +54,7 @@ data "aws_iam_policy_document" "read" {
   statement {
     sid       = "ReadTheImageOfInstances"
     actions   = ["ssm:GetParameter"]
-    resources = ["arn:${data.aws_partition.current.partition}:ssm:${var.region}::parameter/aws/service/*"]
+    resources = ["arn:${data.aws_partition.current.partition}:ssm:${var.region}:*:parameter/aws/service/*"]
   }
 
   statement {
@@ -114,8 +114,9 @@ data "aws_iam_policy_document" "read" {
   }
 
   statement {
-    sid       = "ReadTheAccountsConcurrency"
-    actions   = ["lambda:GetAccountSettings"]
+    # For what a review warns of: limits that are short, and names that are taken.
+    sid       = "ReadLimitsAndNames"
+    actions   = ["lambda:GetAccountSettings", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints", "sagemaker:ListModels", "servicequotas:ListServiceQuotas"]
     resources = ["*"]
   }
 

@@ -49,70 +49,6 @@ data "aws_iam_policy_document" "write" {
   }
 
   statement {
-    # A role that an apply makes may do no more than the boundary allows, where one is given.
-    sid = "MakeRoles"
-    actions = [
-      "iam:CreateRole",
-      "iam:PutRolePolicy",
-    ]
-    resources = [local.roles]
-
-    dynamic "condition" {
-      for_each = try(var.ci.permissions_boundary_arn, null)[*]
-      content {
-        test     = "StringEquals"
-        variable = "iam:PermissionsBoundary"
-        values   = [condition.value]
-      }
-    }
-  }
-
-  statement {
-    sid = "ChangeRoles"
-    actions = [
-      "iam:DeleteRole",
-      "iam:DeleteRolePolicy",
-      "iam:ListInstanceProfilesForRole",
-      "iam:TagRole",
-      "iam:UntagRole",
-      "iam:UpdateAssumeRolePolicy",
-      "iam:UpdateRole",
-      "iam:UpdateRoleDescription",
-    ]
-    resources = [local.roles]
-  }
-
-  statement {
-    sid = "ChangeTheInstanceProfile"
-    actions = [
-      "iam:AddRoleToInstanceProfile",
-      "iam:CreateInstanceProfile",
-      "iam:DeleteInstanceProfile",
-      "iam:RemoveRoleFromInstanceProfile",
-      "iam:TagInstanceProfile",
-    ]
-    resources = [replace(local.roles, ":role/", ":instance-profile/")]
-  }
-
-  statement {
-    sid       = "PassOurRoles"
-    actions   = ["iam:PassRole"]
-    resources = [local.roles]
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = [for service in ["ec2", "lambda", "sagemaker", "vpc-flow-logs"] : "${service}.amazonaws.com"]
-    }
-  }
-
-  statement {
-    sid       = "LetScalingMakeItsRole"
-    actions   = ["iam:CreateServiceLinkedRole"]
-    resources = ["arn:${data.aws_partition.current.partition}:iam::${local.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/*"]
-  }
-
-  statement {
     sid = "ChangeTheFunction"
     actions = [
       "lambda:AddPermission",
@@ -217,6 +153,7 @@ data "aws_iam_policy_document" "write" {
       "logs:DeleteLogGroup",
       "logs:DeleteRetentionPolicy",
       "logs:DescribeLogStreams",
+      "logs:ListTagsLogGroup",
       "logs:PutRetentionPolicy",
       "logs:TagResource",
       "logs:UntagResource",
@@ -254,7 +191,119 @@ data "aws_iam_policy_document" "write" {
   }
 }
 
-data "aws_iam_policy_document" "write_network" {
+# What a destroy looks for, to prove that nothing is left.
+data "aws_iam_policy_document" "sweep" {
+  statement {
+    sid = "LookForLeftovers"
+    actions = [
+      "cloudformation:DescribeStacks",
+      "cloudwatch:ListDashboards",
+      "ec2:DescribeRegions",
+      "ecr:DescribeRepositories",
+      "iam:ListInstanceProfiles",
+      "iam:ListRoles",
+      "lambda:ListFunctions",
+      "s3:ListAllMyBuckets",
+      "sagemaker:ListHyperParameterTuningJobs",
+      "sagemaker:ListInferenceComponents",
+      "sagemaker:ListNotebookInstanceLifecycleConfigs",
+      "sagemaker:ListNotebookInstances",
+      "sagemaker:ListTrainingJobs",
+      "sagemaker:ListTransformJobs",
+      "sns:ListTopics",
+      "tag:GetResources",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "TellWhatIsOurs"
+    actions   = ["iam:ListRoleTags", "lambda:ListTags"]
+    resources = [local.roles, "${local.arn.lambda}:function:${local.name}-*"]
+  }
+
+  statement {
+    sid = "StopJobs"
+    actions = [
+      "sagemaker:DescribeHyperParameterTuningJob",
+      "sagemaker:DescribeTrainingJob",
+      "sagemaker:DescribeTransformJob",
+      "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+      "sagemaker:StopHyperParameterTuningJob",
+      "sagemaker:StopTrainingJob",
+      "sagemaker:StopTransformJob",
+    ]
+    resources = local.sagemaker
+  }
+}
+
+data "aws_iam_policy_document" "roles" {
+  statement {
+    # A role that an apply makes may do no more than the boundary allows, where one is given.
+    sid = "MakeRoles"
+    actions = [
+      "iam:CreateRole",
+      "iam:PutRolePolicy",
+    ]
+    resources = [local.roles]
+
+    dynamic "condition" {
+      for_each = try(var.ci.permissions_boundary_arn, null)[*]
+      content {
+        test     = "StringEquals"
+        variable = "iam:PermissionsBoundary"
+        values   = [condition.value]
+      }
+    }
+  }
+
+  statement {
+    sid = "ChangeRoles"
+    actions = [
+      "iam:DeleteRole",
+      "iam:DeleteRolePolicy",
+      "iam:ListInstanceProfilesForRole",
+      "iam:TagRole",
+      "iam:UntagRole",
+      "iam:UpdateAssumeRolePolicy",
+      "iam:UpdateRole",
+      "iam:UpdateRoleDescription",
+    ]
+    resources = [local.roles]
+  }
+
+  statement {
+    sid = "ChangeTheInstanceProfile"
+    actions = [
+      "iam:AddRoleToInstanceProfile",
+      "iam:CreateInstanceProfile",
+      "iam:DeleteInstanceProfile",
+      "iam:RemoveRoleFromInstanceProfile",
+      "iam:TagInstanceProfile",
+    ]
+    resources = [replace(local.roles, ":role/", ":instance-profile/")]
+  }
+
+  statement {
+    sid       = "PassOurRoles"
+    actions   = ["iam:PassRole"]
+    resources = [local.roles]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = [for service in ["ec2", "lambda", "sagemaker", "vpc-flow-logs"] : "${service}.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "LetScalingMakeItsRole"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["arn:${data.aws_partition.current.partition}:iam::${local.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/*"]
+  }
+}
+
+data "aws_iam_policy_document" "network" {
   statement {
     sid = "MakeTheNetwork"
     actions = [
@@ -267,6 +316,7 @@ data "aws_iam_policy_document" "write_network" {
       "ec2:CreateSubnet",
       "ec2:CreateVpc",
       "ec2:CreateVpcEndpoint",
+      "ec2:DescribeImages", # of the instance's disk, when it is made
       "ec2:RunInstances",
     ]
     # Also what they stand in, such as a subnet's network: what is made has to carry the tag.
@@ -295,6 +345,7 @@ data "aws_iam_policy_document" "write_network" {
       "ec2:DeleteRouteTable",
       "ec2:DeleteSecurityGroup",
       "ec2:DeleteSubnet",
+      "ec2:DeleteVolume",
       "ec2:DeleteVpc",
       "ec2:DeleteVpcEndpoints",
       "ec2:DetachInternetGateway",

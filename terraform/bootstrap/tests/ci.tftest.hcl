@@ -123,7 +123,7 @@ run "with_a_boundary_every_role_that_an_apply_makes_carries_it" {
 
   assert {
     condition = alltrue([
-      for statement in data.aws_iam_policy_document.write.statement :
+      for statement in data.aws_iam_policy_document.roles.statement :
       contains([for condition in statement.condition : condition.variable], "iam:PermissionsBoundary") if contains(statement.actions, "iam:PutRolePolicy")
     ])
     error_message = "A role can be made without the boundary."
