@@ -24,6 +24,7 @@ def render(review: Review) -> str:
         changed=[change for change in shown if change.type != "terraform_data"],
         created=[change for change in review.changes if change.action == "create"],
         own=[change for change in shown if change.type == "terraform_data"],
+        dangers=list(text.with_reasons(review.dangers)),
         marks=MARKS,
         modules=text.by_module(change for change in review.changes if change.action == "create"),
         origin=text.origin(review.header),

@@ -9,7 +9,7 @@ from typing import Any
 from ops import files, policy
 from ops.artifacts import Model
 from ops.fleet import Fleet
-from ops.review import gather
+from ops.review import gather, markdown
 from ops.review.hidden import Hider
 from ops.review.review import Review
 from ops.rollout import Rollout
@@ -17,6 +17,7 @@ from ops.stage import Stage
 from ops.terraform import Terraform
 from ops.update import Update
 
+ROOM = 512  # characters that a pipeline may put around the comment
 FILES = ("review.md", "review.html", "review.json")
 
 
@@ -57,7 +58,7 @@ def make(
 
 def keep(review: Review, directory: Path) -> None:
     """Write the review's files."""
-    files.write(directory / "review.md", review.markdown() + "\n")
+    files.write(directory / "review.md", review.markdown(markdown.LIMIT - ROOM) + "\n")
     files.write(directory / "review.html", review.html())
     files.write(directory / "review.json", as_json(review) + "\n")
 

@@ -130,10 +130,9 @@ def _dangers(review: Review) -> Block:
     if not found:
         return Block("", 99)
     rows = []
-    for each in found:
+    for each, reasons in text.with_reasons(found):
         rows.append(f"- {SIGNS[each.severity]} **{plain(each.text)}** {code(shorter(each.address))}")
-        rows[-1] += f"<br>Why: {plain(each.why)}" if each.why else ""
-        rows[-1] += f"<br>Remedy: {plain(each.remedy)}" if each.remedy else ""
+        rows[-1] += "".join(f"<br>{name.capitalize()}: {plain(value)}" for name, value in reasons if value)
     grave = sum(each.severity == "danger" for each in found)
     return Block("dangers", 80, [f"#### Dangers and warnings ({grave} of {len(found)} grave)", ""], rows)
 

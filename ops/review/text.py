@@ -44,16 +44,21 @@ def _summary(review: Review) -> list[str]:
 
 def _dangers(found: tuple[Danger, ...]) -> list[str]:
     lines: list[str] = []
-    for danger in found:
+    for danger, reasons in with_reasons(found):
         lines += _hanging(f"{SIGNS[danger.severity]} ", f"{danger.severity.upper()}: {danger.text}")
-        for name, value in (
-            ("why", danger.why),
-            ("remedy", danger.remedy),
-            ("where", shorter(danger.address)),
-        ):
+        for name, value in (*reasons, ("where", shorter(danger.address))):
             if value:
                 lines += _hanging(f"     {name:7} ", value)
     return lines
+
+
+def with_reasons(found: Iterable[Danger]) -> Iterator[tuple[Danger, list[tuple[str, str]]]]:
+    """Yield each danger with why and the remedy, where the one before has not told the same."""
+    told: list[tuple[str, str]] = []
+    for danger in found:
+        reasons = [("why", danger.why), ("remedy", danger.remedy)]
+        yield danger, reasons if reasons != told else []
+        told = reasons
 
 
 def _changes(review: Review, *, short: bool) -> list[str]:

@@ -91,6 +91,7 @@ def test_no_line_is_wider_than_a_terminal(dangers: int, short: bool) -> None:
     text = full(dangers).text(short=short)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert text.count("!! DANGER: The count falls") == dangers
+    assert text.count("Requests are refused.") == min(dangers, 1)  # what is the same is told once
 
 
 def test_the_text_has_every_section_and_the_short_one_what_matters() -> None:
