@@ -27,7 +27,7 @@ def logs_destroyed(scene: Scene) -> Iterator[Hit]:
     "retention-shortened",
     "danger",
     when="a log group keeps what is written for a shorter time.",
-    why="CloudWatch deletes what is older at once, and nothing brings it back.",
+    why="CloudWatch then deletes what is older, and nothing brings it back.",
     remedy="Export it first (aws logs create-export-task), or keep the retention.",
 )
 def retention(scene: Scene) -> Iterator[Hit]:

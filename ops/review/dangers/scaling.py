@@ -111,10 +111,7 @@ def removed(scene: Scene) -> Iterator[Hit]:
     "max-below-live",
     "danger",
     when="the upper limit of scaling falls below the number of instances that serve now.",
-    why=(
-        "Application Auto Scaling takes the instances above it away at once, under the load that called "
-        "for them."
-    ),
+    why="Application Auto Scaling goes down to the limit, under the load that called for the instances.",
     remedy="Wait for a quiet hour, or set autoscaling.max_instances to what serves now at least.",
 )
 def max_below_live(scene: Scene) -> Iterator[Hit]:
@@ -217,7 +214,7 @@ def reaction(scene: Scene) -> Iterator[Hit]:
         "the account's quota for the instance type is below what the update needs, the old fleet and the "
         "new one at once."
     ),
-    why="The update fails with ResourceLimitExceeded after some minutes, and is rolled back.",
+    why="SageMaker refuses the update with ResourceLimitExceeded, halfway through the apply.",
     remedy=(
         "Have the quota raised (Service Quotas, Amazon SageMaker, the type for endpoint usage), or take "
         "another type."

@@ -156,7 +156,7 @@ def archive(scene: Scene) -> Iterator[Hit]:
         "a lifecycle rule deletes objects, or their earlier versions, sooner than before or for the first "
         "time."
     ),
-    why="S3 deletes what is already that old within a day, and nothing brings it back.",
+    why="S3 then deletes what is that old already, and nothing brings it back.",
     remedy="See what lies there: models/ holds what the endpoint fetches at every start.",
 )
 def expiry(scene: Scene) -> Iterator[Hit]:
