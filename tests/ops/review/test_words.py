@@ -174,12 +174,14 @@ def test_what_leaves_comes_or_moves_within_terraform_is_told() -> None:
 
 
 def test_the_template_of_a_stack_is_told_by_what_differs_in_it() -> None:
-    def stack(count: int) -> dict[str, Any]:
-        variants = [{"InitialInstanceCount": count}]
-        return {
-            "name": "s",
-            "template_body": json.dumps({"Resources": {"C": {"Properties": {"V": variants}}}}),
+    def stack(instance_type: str, model: str, zone: str) -> dict[str, Any]:
+        variants = [{"InstanceType": instance_type}]
+        resources = {
+            "Configuration": {"Properties": {"ProductionVariants": variants}},
+            "Component": {"Properties": {"AvailabilityZone": zone}},
         }
+        outputs = {"ModelName": {"Value": model}}
+        return {"name": "s", "template_body": json.dumps({"Resources": resources, "Outputs": outputs})}
 
-    change = only("aws_cloudformation_stack.this", stack(1), stack(2))
-    assert change.text.endswith("V Initial instance count: 1 → 2")
+    change = only("aws_cloudformation_stack.this", stack("m", "a", "x"), stack("c", "b", "y"))
+    assert change.details == ("Properties Availability zone: x → y", "instance type: m → c")
