@@ -64,14 +64,14 @@ def play(project: Project, files: watch.Files, baseline: set[str], run: Run) -> 
         result.first = _done(project, run, command)
     finally:
         result.dealt = project.clear()
-    result.why += _complaints(run.task, result.first)
+    result.why += complaints(run.task, result.first)
     fine = PLANNED if run.task == "plan" else (0,)
     last = result.first
     if result.first.code not in fine:
         result.second = last = _done(project, run, command)
         if last.code not in fine:
             result.why.append(f"the same command does not come right without faults: {last.code}")
-        result.why += _complaints(run.task, last)
+        result.why += complaints(run.task, last)
     result.why += files.lost() + watch.archives_that_are_not_whole(project.root)
     result.why += watch.uploads_that_are_not_whole(project)
     if last.code in fine:
@@ -214,7 +214,7 @@ def _trouble(opener: urllib.request.OpenerDirector, address: str) -> list[str]:
     return []
 
 
-def _complaints(task: str, done: Outcome) -> list[str]:
+def complaints(task: str, done: Outcome) -> list[str]:
     """What of a task's end a person could not make sense of."""
     text = done.out + done.errors
     found = []
