@@ -12,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import cost, live, live_cost, prices, state_bucket
 from ops.cost import HOURS, Cost
-from ops.live_cost import Live
 from ops.stage import LOCAL, Stage
 from ops.sweep import Found, Sweeper
 from ops.sweep.sweeper import is_denied, reason
@@ -35,6 +34,7 @@ class Status:
     leftovers: tuple[Found, ...] = ()  # that exist though nothing is deployed
     unseen: dict[str, str] = field(default_factory=dict)
     is_running: bool = True
+    is_known: bool = True  # what is deployed: Terraform's state could be read
 
     @property
     def hourly(self) -> float | None:
@@ -69,11 +69,13 @@ class Status:
         lines = [_pair(name, value) for name, value in self.live]
         if self.updated is not None and self.outputs:
             lines.append(_pair("last apply", f"{self.updated:%Y-%m-%d %H:%M} UTC"))
-        if not self.outputs:
+        if not self.is_known:
+            lines.append(f"What is deployed in the stage {self.stage} is not known.")
+        elif not self.outputs:
             lines.append(f"Nothing is deployed in the stage {self.stage}.")
         if self.leftovers:
             lines += ["", "And yet there is, of the stage's name or tag:"]
-            lines += [f"  {found}"[:WIDTH] for found in self.leftovers]
+            lines += [_short(f"  {found}") for found in self.leftovers]
             lines.append(f"./inv destroy --stage {self.stage} removes it.")
         if self.costs:
             lines += ["", *cost_lines(self.costs, self.region)]
@@ -81,6 +83,12 @@ class Status:
                 lines.append("The embedded cloud costs nothing: these are AWS's prices for the same.")
         lines += [line for kind, why in self.unseen.items() for line in _unseen(kind, why)]
         return lines
+
+
+def _short(line: str) -> str:
+    """A line that fits: what tells one thing from another is at its end."""
+    kept = (WIDTH - 1) // 2
+    return line if len(line) <= WIDTH else f"{line[:kept]}…{line[-kept:]}"
 
 
 def _pair(name: str, value: str) -> str:
@@ -139,8 +147,15 @@ def look(stage: Stage) -> Status:
     """Look at a stage: quick, without Terraform, and without asking the model anything."""
     if not stage.is_running:
         return Status(stage.name, stage.region, is_running=False)
-    outputs, updated = last_apply(stage)
     sweeper = Sweeper(stage, state_bucket.prefix(stage))
+    try:
+        outputs, updated = last_apply(stage)
+    except (BotoCoreError, ClientError) as error:
+        found = live_cost.look(sweeper, stage.region)
+        unread = {"Terraform's state": reason(error)}
+        return Status(
+            stage.name, stage.region, costs=found.costs, unseen=unread | found.unseen, is_known=False
+        )
     if not outputs:
         survey = sweeper.survey()
         costs, unseen = live_cost.of(sweeper, survey.found, stage.region)
@@ -154,7 +169,7 @@ def look(stage: Stage) -> Status:
     with ThreadPoolExecutor(1) as pool:
         pricing = pool.submit(live_cost.look, sweeper, stage.region)
         report, unseen = _report(stage, outputs)
-        found: Live = pricing.result()
+        found = pricing.result()
     return Status(
         stage.name, stage.region, outputs, updated, tuple(report.lines), tuple(report.wrong),
         found.costs, (), unseen | found.unseen,

@@ -6,7 +6,6 @@ import hashlib
 import os
 import subprocess
 import tomllib
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import hcl2
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.artifacts import Model
+from ops.doctor import quotas
 from ops.fleet import CONFIGURATION, Fleet
 from ops.paths import ROOT, TERRAFORM, shown
 from ops.review.facts import Account, Facts, Quota
@@ -23,7 +23,6 @@ from ops.review.review import Header
 from ops.stage import LOCAL, Stage
 from ops.update import Update
 
-ENDPOINTS = 50  # of an account that are looked at for what they use of a quota
 TIMEOUT = 20  # seconds for git
 
 Value = TypeVar("Value")
@@ -122,30 +121,13 @@ def _reserved_here(stage: Stage) -> int:
 
 def _quotas(stage: Stage) -> dict[str, Quota]:
     """Return SageMaker's quotas for endpoints, with what is used of them."""
-    client = stage.client("service-quotas")
-    pages = _may(lambda: list(client.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")))
-    if not pages:
-        return {}
-    used: Counter[str] = _may(lambda: _instances(stage)) or Counter()
+    found = quotas.read(stage, "sagemaker") or {}
+    used = quotas.in_use(stage) if found else None
     return {
-        quota["QuotaName"]: Quota(float(quota["Value"]), used[quota["QuotaName"].split(" ")[0]])
-        for page in pages
-        for quota in page["Quotas"]
-        if quota["QuotaName"].endswith(" for endpoint usage")
+        name: Quota(limit, None if used is None else used[name.split(" ")[0]])
+        for name, limit in found.items()
+        if name.endswith(" for endpoint usage")
     }
-
-
-def _instances(stage: Stage) -> Counter[str]:
-    """Return how many instances of each type serve endpoints in the account."""
-    client, found = stage.client("sagemaker"), Counter[str]()
-    for summary in client.list_endpoints(MaxResults=ENDPOINTS)["Endpoints"]:
-        described = client.describe_endpoint(EndpointName=summary["EndpointName"])
-        config = client.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
-        types = {each["VariantName"]: each.get("InstanceType") for each in config["ProductionVariants"]}
-        for variant in described.get("ProductionVariants", []):
-            if kind := types.get(variant["VariantName"]):
-                found[kind] += variant.get("DesiredInstanceCount", 0)
-    return found
 
 
 def _commit() -> tuple[str, bool]:

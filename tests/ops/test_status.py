@@ -179,6 +179,21 @@ def test_what_exists_though_nothing_is_deployed_is_told(stage: Any, monkeypatch:
     assert found.to_dict()["leftovers"] == [{"kind": "image repository", "name": "kennel-dev-serving"}]
 
 
+def test_a_state_that_may_not_be_read_leaves_what_is_live_and_its_cost(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+
+    monkeypatch.setattr(status, "last_apply", refused)
+    monkeypatch.setattr("ops.state_bucket.prefix", lambda _: "kennel-dev")
+    monkeypatch.setattr("ops.live_cost.look", lambda *_: live_cost.Live((), {}))
+    assert status.look(stage).text() == [
+        "What is deployed in the stage dev is not known.",
+        "Not allowed to look at: Terraform's state (AccessDenied: no)",
+    ]
+
+
 def test_a_stage_whose_cloud_is_not_running_has_nothing(stage: Any) -> None:
     stage.is_running = False
     assert "embedded cloud is not running" in status.look(stage).text()[0]
