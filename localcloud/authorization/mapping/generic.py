@@ -16,8 +16,6 @@ _NAMES = {
     "alarmname": ("alarmname", "alarmnames"),
     "budgetname": ("budgetname",),
     "detectorid": ("anomalydetectorarn",),
-    "eventbusname": ("eventbusname", "name"),
-    "groupname": ("groupname", "name"),
     "instanceid": ("instanceid", "instance", "resourceid"),
     "parameternamewithoutleadingslash": ("name", "names"),
     "queuename": ("queuename", "queueurl"),
@@ -104,7 +102,7 @@ def values_of(call: Call, place: str) -> list[str]:
         values = call.flat.get(name)
         if values:
             return values
-    return []
+    return ["default"] if (call.prefix, place) == ("scheduler", "GroupName") else []
 
 
 def _given_arns(call: Call) -> list[str]:

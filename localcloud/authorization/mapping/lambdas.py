@@ -26,7 +26,9 @@ def asks(call: Call) -> list[Ask]:
     if not function:
         found = generic.asks(call, name)
         return [replace(one, context={**one.context, **context}) for one in found]
-    resource = arn(str(function), call.params.get("Qualifier") if name == "InvokeFunction" else None, call)
+    # What is configured for a version or alias alone, and calls of one, are on its own ARN.
+    qualified = name == "InvokeFunction" or "function" not in dict(known.types)
+    resource = arn(str(function), call.params.get("Qualifier") if qualified else None, call, qualified)
     for parameter, key in (
         ("Principal", "lambda:principal"),
         ("FunctionUrlAuthType", "lambda:functionurlauthtype"),
@@ -46,8 +48,8 @@ def asks(call: Call) -> list[Ask]:
     return found + generic.tagging(call, known, context, found) + generic.passed_roles(call)
 
 
-def arn(function: str, qualifier: str | None, call: Call) -> str:
-    """Of the function; with its version or alias where a call is for one."""
+def arn(function: str, qualifier: str | None, call: Call, qualified: bool) -> str:
+    """Of the function; with its version or alias where it is for one."""
     account, region = call.account, call.region
     if function.startswith("arn:"):
         region, account = function.split(":")[3:5]
@@ -58,6 +60,6 @@ def arn(function: str, qualifier: str | None, call: Call) -> str:
             account = function.partition(":")[0]
     if qualifier and ":" not in name:
         name = f"{name}:{qualifier}"
-    if call.operation != "Invoke" and call.operation != "InvokeWithResponseStream":
+    if not qualified:
         name = name.partition(":")[0]
     return f"arn:aws:lambda:{region}:{account}:function:{name}"

@@ -36,6 +36,16 @@ def _send_command(call: Call) -> list[Ask]:
     return [Ask("ssm:SendCommand", one) for one in resources] + generic.passed_roles(call)
 
 
+def _start_session(call: Call) -> list[Ask]:
+    """On the instance, and on the document where one is named."""
+    resources = [ec2.arn_of(call, str(call.params.get("Target", "i-*")))]
+    name = call.params.get("DocumentName")
+    if name:
+        owner = "" if str(name).startswith("AWS-") else call.account
+        resources.append(f"arn:aws:ssm:{call.region}:{owner}:document/{name}")
+    return [Ask("ssm:StartSession", one) for one in resources]
+
+
 def _instance_information(call: Call) -> list[Ask]:
     return [Ask("ssm:UpdateInstanceInformation", ec2.arn_of(call, str(call.params.get("InstanceId", "i-*"))))]
 
@@ -191,6 +201,7 @@ _REPOSITORIES = (
 SPECIAL: dict[str, Callable[[Call], list[Ask]]] = {
     "cloudwatch:PutMetricData": _put_metric_data,
     "ssm:SendCommand": _send_command,
+    "ssm:StartSession": _start_session,
     "ssm:UpdateInstanceInformation": _instance_information,
     # Of these AWS knows no resources, whatever ids they name.
     "ssm:GetCommandInvocation": _everything,
