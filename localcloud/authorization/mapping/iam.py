@@ -48,7 +48,7 @@ def _resources(call: Call, known: reference.Action) -> list[str]:
     base = f"arn:aws:iam::{call.account}"
     found = []
     if call.operation in ("SimulatePrincipalPolicy", "GetContextKeysForPrincipalPolicy"):
-        return [str(call.params.get("PolicySourceArn"))]
+        return [str(call.params.get("PolicySourceArn") or "*")]
     for kind, _ in known.types:
         if kind in _PLACES:
             name = call.params.get(_PLACES[kind])
@@ -118,7 +118,7 @@ def sts_asks(call: Call) -> list[Ask]:
         if value:
             context[key] = value if isinstance(value, list) else [str(value)]
     if call.operation.startswith("AssumeRole"):
-        resource = str(call.params.get("RoleArn"))
+        resource = str(call.params.get("RoleArn") or "*")
         found = [Ask(f"sts:{call.operation}", resource, context)]
         if call.params.get("Tags"):
             found.append(replace(found[0], action="sts:TagSession"))
