@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from ml.errors import KennelError
 
@@ -39,7 +39,7 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or status == 429 or error.response["Error"]["Code"] in _PASSING
-    return isinstance(error, HTTPClientError)
+    return isinstance(error, (HTTPClientError, ConnectionError))
 
 
 def told(error: Exception) -> KennelError:

@@ -30,6 +30,9 @@ from ops.stage import Stage
 MINIMUM_VERSION = (1, 11)
 POLL_SECONDS = 0.1
 OURS_ALONE = 0o077  # umask: plans and states hold what is secret
+LEFT_LOCKED = (
+    "Error releasing the state lock"  # Terraform's words where the cloud refuses to take its lock away
+)
 SECONDS_TO_STOP = 20  # what Terraform gets to save its state, once the cloud has gone from under it
 
 Event = dict[str, Any]  # a line of `terraform … -json`
@@ -203,6 +206,8 @@ class Terraform:
         if done.returncode != 0:
             text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr or done.stdout)
             text = "\n".join(line.strip("╷│╵ ") for line in text.splitlines()).strip()
+            if LEFT_LOCKED in text:
+                self._note(os.getpid(), "", arguments[0])
             raise TerraformError(arguments[0], [("", text)], _remedy(text))
         return done.stdout
 
@@ -217,8 +222,7 @@ class Terraform:
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
                 umask=OURS_ALONE,
             )  # fmt: skip
-        started = start_mark(process.pid) or ""
-        files.write_json(self.record, {"pid": process.pid, "started": started, "command": arguments[0]})
+        self._note(process.pid, start_mark(process.pid) or "", arguments[0])
 
         def handle(event: Event) -> None:
             if event.get("type") == "diagnostic" and event["diagnostic"]["severity"] == "error":
@@ -229,8 +233,8 @@ class Terraform:
 
         self._wait(process, handle)
         self._scrub_log()
-        if process.returncode >= 0:  # not killed, and so its lock is released
-            self.record.unlink(missing_ok=True)
+        if process.returncode >= 0 and not any(LEFT_LOCKED in summary for summary, _ in diagnostics):
+            self.record.unlink(missing_ok=True)  # not killed, and its lock is released
         self.last_exit = process.returncode
         if self.last_exit not in ((0, 2) if arguments[0] == "plan" else (0,)):
             self._save_errored_state()
@@ -239,6 +243,10 @@ class Terraform:
             text = "\n".join(f"{summary} {detail}" for summary, detail in diagnostics)
             last = self.log.read_text()[-600:] if not diagnostics else ""
             raise TerraformError(arguments[0], diagnostics or [("", last)], _remedy(text))
+
+    def _note(self, pid: int, started: str, command: str) -> None:
+        """Say on disk that a terraform is at work, or, where it has ended, that it may have left its lock."""
+        files.write_json(self.record, {"pid": pid, "started": started, "command": command})
 
     def _wait(self, process: subprocess.Popen[bytes], handle: Listener) -> None:
         """Hand over the events of the log while the process writes it, until it has ended."""

@@ -220,7 +220,7 @@ def _rule(rng: random.Random, kind: Kind) -> dict[str, Any]:
     how = rng.random()
     # Longer than boto3 tries. Terraform's provider would try for minutes, except after a refusal.
     if how < 0.2 and (what == "denied" or not kind.by_terraform):
-        return rule | {"count": 40}
+        return rule | {"count": 12}
     if how < 0.4:
         return rule | {
             "probability": rng.choice((0.2, 0.5)),

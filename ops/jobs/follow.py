@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tqdm import tqdm
 
 from ml import metric_lines
 from ml.errors import KennelError
+from ops import outage
 from ops.jobs.logs import Line, Logs
 from ops.jobs.request import LOG_GROUP
 from ops.stage import Stage
@@ -26,7 +27,6 @@ _SHOWN_LINES = 15  # of the log, with a failure
 _QUIET_ROUNDS = 2  # the log comes a little later than the job's end
 _LONGEST_PAUSE = 60.0  # seconds between polls of a service that is throttling
 _PATIENCE = 600.0  # seconds for which it may be unreachable
-_THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
 
 
 class JobError(KennelError):
@@ -273,19 +273,18 @@ def _remedy(why: str, description: dict[str, Any]) -> str:
 
 
 def _patiently(call: Callable[[], T], say: Say) -> T:
-    """Call; wait, longer each time, while the service is throttling or out of reach."""
+    """Call; wait, longer each time, while the service is throttling, failing or out of reach."""
     pause, deadline, told = 2.0, time.monotonic() + _PATIENCE, False
     while True:
         try:
             return call()
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _THROTTLED:
+        except (ClientError, BotoCoreError) as error:
+            if not outage.is_passing(error):
                 raise KennelError(
                     "The job can be watched.",
                     error,
                     "Check your rights: sagemaker:Describe*, logs:GetLogEvents.",
                 ) from error
-        except (EndpointConnectionError, HTTPClientError) as error:
             if time.monotonic() > deadline:
                 raise KennelError(
                     "AWS can be reached.", error, "The job goes on: attach to it again later."

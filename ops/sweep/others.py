@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -143,10 +144,11 @@ def purge_bucket(s3: Any, bucket: str) -> int:
     return count
 
 
-def remove_bucket(s3: Any, bucket: str) -> object:
-    """Empty a bucket and delete it."""
-    purge_bucket(s3, bucket)
-    return s3.delete_bucket(Bucket=bucket)
+def remove_bucket(s3: Any, bucket: str) -> None:
+    """Empty a bucket and delete it, unless it is gone."""
+    with contextlib.suppress(s3.exceptions.NoSuchBucket):  # deleted before: the answer to that may have been lost
+        purge_bucket(s3, bucket)
+        s3.delete_bucket(Bucket=bucket)
 
 
 def anything_tagged(sweeper: Sweeper) -> Iterator[str]:
