@@ -8,7 +8,7 @@ data "aws_iam_policy_document" "endpoint" {
 
   source_policy_documents = concat(
     [data.aws_iam_policy_document.registry.json, data.aws_iam_policy_document.artifact_key.json],
-    var.endpoint.in_vpc ? [data.aws_iam_policy_document.interfaces.json] : [],
+    var.endpoint.in_vpc ? [data.aws_iam_policy_document.interfaces["everywhere"].json] : [],
     data.aws_iam_policy_document.bulk[*].json,
   )
 

@@ -19,7 +19,7 @@ data "aws_iam_policy_document" "lambda_interfaces" {
 }
 
 data "aws_iam_policy_document" "lambda" {
-  source_policy_documents = var.lambda.in_vpc ? [data.aws_iam_policy_document.attachment.json, data.aws_iam_policy_document.lambda_interfaces.json] : []
+  source_policy_documents = var.lambda.in_vpc ? [data.aws_iam_policy_document.attachment["everywhere"].json, data.aws_iam_policy_document.lambda_interfaces.json] : []
 
   statement {
     sid       = "AskTheEndpoint"

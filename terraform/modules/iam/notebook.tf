@@ -6,7 +6,7 @@ data "aws_iam_policy_document" "notebook" {
     data.aws_iam_policy_document.scratch.json,
     data.aws_iam_policy_document.uploads.json,
     data.aws_iam_policy_document.artifact_key.json,
-    data.aws_iam_policy_document.interfaces.json,
+    data.aws_iam_policy_document.interfaces["notebook"].json,
   ])
 
   statement {

@@ -43,20 +43,25 @@ data "aws_iam_policy_document" "uploads" {
 
 locals {
   subnet_arns         = [for id in var.network.subnet_ids : "${local.arn.ec2}:subnet/${id}"]
+  attachments         = { everywhere = local.subnet_arns, notebook = slice(local.subnet_arns, 0, 1) } # a notebook is in the first subnet
   security_group_arns = [for id in var.network.security_group_ids : "${local.arn.ec2}:security-group/${id}"]
 }
 
 data "aws_iam_policy_document" "attachment" {
+  for_each = local.attachments
+
   statement {
     sid       = "AttachToTheNetwork"
     actions   = ["ec2:CreateNetworkInterface"]
-    resources = concat(["${local.arn.ec2}:network-interface/*"], local.subnet_arns, local.security_group_arns)
+    resources = concat(["${local.arn.ec2}:network-interface/*"], each.value, local.security_group_arns)
   }
 }
 
 # SageMaker's, whose instances are in an account of its own: it lets that account use the interface.
 data "aws_iam_policy_document" "interfaces" {
-  source_policy_documents = [data.aws_iam_policy_document.attachment.json]
+  for_each = local.attachments
+
+  source_policy_documents = [data.aws_iam_policy_document.attachment[each.key].json]
 
   statement {
     sid       = "ManageOwnInterfaces"
@@ -66,7 +71,7 @@ data "aws_iam_policy_document" "interfaces" {
     condition {
       test     = "ArnEquals"
       variable = "ec2:Subnet"
-      values   = local.subnet_arns
+      values   = each.value
     }
   }
 

@@ -6,7 +6,7 @@ data "aws_iam_policy_document" "training" {
     data.aws_iam_policy_document.scratch.json,
     data.aws_iam_policy_document.artifact_key.json,
     length(var.training_image_repository_arns) == 0 ? null : data.aws_iam_policy_document.registry.json,
-    data.aws_iam_policy_document.interfaces.json,
+    data.aws_iam_policy_document.interfaces["everywhere"].json,
   ])
 
   dynamic "statement" {
