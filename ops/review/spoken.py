@@ -182,7 +182,7 @@ def principal(name: str) -> str:
         return f"those whom {who} vouches for"
     account = re.fullmatch(r"(?:arn:[a-z-]+:iam::)?([0-9]{12})(?::root)?", who)
     if account:
-        return f"everybody in the account {account[1]} whom that account lets"
+        return f"everybody in the account {account[1]} whom it lets"
     inside = re.fullmatch(r"arn:[a-z-]+:(?:iam|sts)::([0-9]{12}):([a-z-]+)/(.+)", who)
     return f"the {inside[2]} {inside[3]} of the account {inside[1]}" if inside else who
 

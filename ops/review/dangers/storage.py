@@ -48,7 +48,7 @@ def bucket_destroyed(scene: Scene) -> Iterator[Hit]:
 def force_destroy(scene: Scene) -> Iterator[Hit]:
     for one in scene.of(BUCKET):
         if one.before and not one.was("force_destroy") and one.will("force_destroy"):
-            yield one.address, f"The bucket {one.called('bucket')} may then be destroyed while full."
+            yield one.address, f"The bucket {one.called('bucket')} may be destroyed while full from now on."
 
 
 @rule(
@@ -64,7 +64,7 @@ def versioning(scene: Scene) -> Iterator[Hit]:
         if one.was(*path) == "Enabled" and one.will(*path) != "Enabled":
             yield (
                 one.address,
-                f"Versioning of the bucket {one.called('bucket')} becomes {one.will(*path) or 'nobody’s'}.",
+                f"Versioning of the bucket {one.called('bucket')} becomes {one.will(*path) or 'unset'}.",
             )
 
 
@@ -168,9 +168,10 @@ def expiry(scene: Scene) -> Iterator[Hit]:
             if one.before and days < before.get((prefix, kind), FOREVER):
                 was = before.get((prefix, kind))
                 where = f"below {prefix}" if prefix else "in the whole bucket"
+                now = f"now after {was}" if was else "now never"
                 yield (
                     one.address,
-                    f"{kind} {where} are deleted after {days} days; {f'now after {was}' if was else 'now never'}.",
+                    f"{kind} {where} are deleted after {days} day{'s' * (days != 1)}; {now}.",
                 )
 
 

@@ -28,7 +28,7 @@ def rollback_alarms(scene: Scene) -> Iterator[Hit]:
         gone = sorted(before - after | (before & destroyed))
         if gone and one.knows("deployment_config"):
             rest = "nothing undoes an update any more" if not after - destroyed else "others still do"
-            yield one.address, f"No longer undone by {listed(gone)}: {rest}."
+            yield one.address, f"An update is no longer undone by {listed(gone)}: {rest}."
 
 
 @rule(

@@ -66,7 +66,7 @@ HARMLESS = [
     Case(
         "scaling where there was none", words=("scal",), base=FIXED, set={"autoscaling": {"max_instances": 3}}
     ),
-    Case("another scaling target", words=("200", "4 min"), set={"autoscaling": {"target": 200}}),
+    Case("another scaling target", words=("200", "about 10 min"), set={"autoscaling": {"target": 200}}),
     Case(
         "a schedule for the morning",
         words=("morning",),
