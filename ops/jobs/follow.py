@@ -283,7 +283,7 @@ def _patiently(call: Callable[[], T], say: Say) -> T:
                 raise KennelError(
                     "The job can be watched.",
                     error,
-                    "Check your rights: sagemaker:Describe*, logs:GetLogEvents.",
+                    "Check your rights: sagemaker:Describe*, logs:GetLogEvents. The job goes on; attach to it again.",
                 ) from error
             if time.monotonic() > deadline:
                 raise KennelError(
