@@ -134,7 +134,7 @@ def demand(caller: Caller, call: calls.Call, via: str) -> None:
 
 def _authorize(environ: WSGIEnvironment, caller: Caller, asks: Iterable[Ask], region: str) -> None:
     session = caller.session
-    route = _route(caller, region)
+    route = _route(environ, caller, region)
     for ask in asks:
         if ask.action in ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"):
             continue  # it is the identity provider's word that counts, see `sts`
@@ -154,14 +154,18 @@ def _authorize(environ: WSGIEnvironment, caller: Caller, asks: Iterable[Ask], re
         decide.authorize(caller.principal, ask, known, session=session, route=way, source=source)
 
 
-def _route(caller: Caller, region: str) -> Route | None:
+def _route(environ: WSGIEnvironment, caller: Caller, region: str) -> Route | None:
     session = caller.session
     if session is None or session.source is None or caller.signature is None:
         return None
     if session.source.region != region:
         return None
+    service = caller.signature.service
+    if service == "sagemaker":
+        asked = _INVOCATION.fullmatch(environ.get("PATH_INFO", ""))
+        service = "sagemaker.runtime" if asked else "sagemaker.api"
     try:
-        return network.route(session.source, caller.signature.service, caller.principal.account)
+        return network.route(session.source, service, caller.principal.account)
     except Unreachable as error:
         raise Denied(str(error), "UnreachableEndpoint", 400) from error
 

@@ -11,7 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-_GATEWAY_SERVICES = ("s3", "dynamodb")
+# By what a service is called where requests are signed or rights are named: what its endpoints are called.
+_ENDPOINTS = {
+    "cloudwatch": ("monitoring",),
+    "ecr": ("ecr.api", "ecr.dkr"),
+    "sagemaker": ("sagemaker.api", "sagemaker.runtime"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,16 @@ def route(source: Source, service: str, account: str) -> Route | None:
     """
     from moto.ec2.models import ec2_backends
 
-    backend = ec2_backends[account][source.region]
+    backend, names = ec2_backends[account][source.region], _ENDPOINTS.get(service, (service,))
     table_ids = {table.id for table in _tables(backend, source)}
     # AWS's default VPC has an internet gateway, which moto's leaves out.
     internet = backend.get_vpc(source.vpc_id).is_default and source.service == "ec2.amazonaws.com"
     internet = internet or any(_leads_out(backend, table_id, source.service) for table_id in table_ids)
     for endpoint in list(backend.vpc_end_points.values()):
-        if endpoint.vpc_id != source.vpc_id or _service(endpoint.service_name) != service:
+        if endpoint.vpc_id != source.vpc_id or endpoint.service_name.split(".", 3)[-1] not in names:
             continue
-        if endpoint.vpc_endpoint_type == "Interface" or table_ids & set(endpoint.route_table_ids or ()):
+        named = endpoint.vpc_endpoint_type == "Interface" and endpoint.private_dns_enabled
+        if named or table_ids & set(endpoint.route_table_ids or ()):
             return Route(source.vpc_id, endpoint.id, endpoint.policy_document)
     if internet:
         return None
@@ -63,11 +69,6 @@ def route(source: Source, service: str, account: str) -> Route | None:
         f"{', '.join(source.subnet_ids)} of {source.vpc_id} have neither a VPC endpoint of {service} in their route "
         "tables nor a way to the internet."
     )
-
-
-def _service(name: str) -> str:
-    """com.amazonaws.us-east-1.sagemaker.runtime is for requests that are signed for sagemaker."""
-    return name.split(".")[3]
 
 
 def _tables(backend: Any, source: Source) -> Iterable[Any]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from moto import mock_aws
 
 from localcloud import authorization
 from localcloud.authorization import Denied, Source, Unreachable
+from localcloud.authorization.middleware import with_authorization
 from tests.localcloud.authorization.conftest import allow, deny, document, trust
 
 ROLE = "arn:aws:iam::123456789012:role/job"
@@ -117,6 +122,60 @@ def test_a_bucket_opens_to_its_vpcs_endpoint_alone(network: Network) -> None:
         read(None)
     grant(allow("s3:*", Condition={"StringEquals": {"aws:SourceVpc": network.vpc}}))
     read(network.source())
+
+
+def answer(
+    keys: dict[str, str], service: str, url: str, method: str = "GET", headers: dict[str, str] | None = None
+) -> tuple[str, str]:
+    """Status and body of a signed request to an application behind the decision."""
+    request = AWSRequest(method, url, headers=headers)
+    given = Credentials(*keys.values())
+    (S3SigV4Auth if service == "s3" else SigV4Auth)(given, service, "us-east-1").add_auth(request)
+    path = url.removeprefix("http://cloud")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "RAW_URI": path,
+        "HTTP_HOST": "cloud",
+        "SERVER_NAME": "cloud",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+    }
+    environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
+    told: list[str] = []
+
+    def application(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"let in"]
+
+    body = with_authorization(application)(environ, lambda status, *_: told.append(status))  # type: ignore[arg-type, return-value]
+    return told[0], b"".join(body).decode()
+
+
+def test_a_session_from_a_vpc_goes_its_ways(network: Network) -> None:
+    keys = authorization.issue(ROLE, "sagemaker.amazonaws.com", "SageMaker", source=network.source())
+    boto3.client("s3", region_name="us-east-1").put_object(Bucket="photos", Key="dog.jpg", Body=b"")
+    grant(allow(["s3:GetObject", "sagemaker:*"]))
+    photo, endpoint = "http://cloud/photos/dog.jpg", "http://cloud/endpoints/e/invocations"
+    status, body = answer(keys, "s3", photo)
+    assert (status, "<Code>UnreachableEndpoint</Code>" in body) == ("400 Bad Request", True)
+    network.endpoint(VpcEndpointType="Gateway", RouteTableIds=[network.table])
+    assert answer(keys, "s3", photo) == ("200 OK", "let in")
+    assert "UnreachableEndpoint" in answer(keys, "sagemaker", endpoint, "POST")[1]
+    network.endpoint(service="sagemaker.runtime", VpcEndpointType="Interface", SubnetIds=[network.subnet])
+    assert answer(keys, "sagemaker", endpoint, "POST") == ("200 OK", "let in")
+    target = {"X-Amz-Target": "SageMaker.ListEndpoints"}
+    assert "UnreachableEndpoint" in answer(keys, "sagemaker", "http://cloud/", "POST", target)[1]
+
+
+def test_a_session_ends(network: Network) -> None:
+    keys = authorization.issue(ROLE, "sagemaker.amazonaws.com", "SageMaker", seconds=-1)
+    target = {"X-Amz-Target": "SageMaker.ListEndpoints"}
+    status, body = answer(keys, "sagemaker", "http://cloud/", "POST", target)
+    assert (status, "ExpiredTokenException" in body) == ("403 Forbidden", True)
+    status, body = answer(keys, "s3", "http://cloud/photos")
+    assert (status, "<Code>ExpiredToken</Code>" in body) == ("400 Bad Request", True)
 
 
 def test_a_service_gets_credentials_of_a_role_that_trusts_it_for_this(network: Network) -> None:
