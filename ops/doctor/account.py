@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError, ProfileNotFound, TokenRetrievalError
 
 from ops.doctor.finding import Finding
 from ops.stage import LOCAL, Stage
@@ -21,13 +21,18 @@ def cloud(stage: Stage) -> Iterator[Finding]:
         yield Finding(
             "cloud", "warning", "the embedded cloud is not running", "./inv cloud.start, or ./inv plan"
         )
-    else:
+    elif stage.name == LOCAL:
         yield Finding("cloud", "ok", stage.identity)
 
 
 def credentials(stage: Stage) -> Iterator[Finding]:
     """Tell whose they are, and until when."""
-    arn = stage.client("sts").get_caller_identity()["Arn"]
+    try:
+        arn = stage.client("sts").get_caller_identity()["Arn"]
+    except (NoCredentialsError, TokenRetrievalError, ProfileNotFound) as error:
+        remedy = "Sign in (aws sso login, or AWS_PROFILE), or work on --stage local."
+        yield Finding("credentials", "error", str(error), remedy)
+        return
     kept = stage.session.get_credentials()
     until: datetime | None = getattr(kept, "_expiry_time", None)  # botocore shows it nowhere else
     text = arn if until is None else f"{arn}, until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -68,6 +73,8 @@ def clock(stage: Stage) -> Iterator[Finding]:
     """Compare this machine's clock with the cloud's: a signature of another time is refused."""
     try:
         answer: Any = stage.client("sts").get_caller_identity()
+    except (NoCredentialsError, TokenRetrievalError, ProfileNotFound):  # nobody was asked
+        return
     except ClientError as error:  # which may be because of the clock
         answer = error.response
     told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")

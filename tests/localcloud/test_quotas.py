@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.control import CloudInfo
-from tests.localcloud.endpoints import Deployer, put_model
+from tests.localcloud.endpoints import Deployer
 
 pytestmark = pytest.mark.cloud
 
@@ -44,28 +44,24 @@ def test_quotas_are_listed_by_the_names_and_codes_of_aws(client: Callable[[str],
 
 
 def test_an_endpoint_beyond_the_quota_is_refused_and_an_update_needs_it_twice(
-    cloud: CloudInfo, client: Callable[[str], Any]
+    fast_cloud: CloudInfo, deployer: Deployer
 ) -> None:
-    put_model(client)
-    deployer = Deployer(client("sagemaker"))
-    ask(cloud, "POST", {ENDPOINTS: 1})
+    kind = "ml.c5.large for endpoint usage"  # of no other test's endpoints
+    ask(fast_cloud, "POST", {kind: 1})
     try:
-        name = deployer.up()
-        described = client("sagemaker").describe_endpoint(EndpointName=name)
+        config = deployer.config(deployer.model(), InstanceType="ml.c5.large")
+        name = deployer.create(config)
+        assert deployer.settled(name)["EndpointStatus"] == "InService"
         with pytest.raises(ClientError) as caught:
-            client("sagemaker").update_endpoint(
-                EndpointName=name, EndpointConfigName=described["EndpointConfigName"]
-            )
+            deployer.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
         assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"
-        told = f"The account-level service limit '{ENDPOINTS}' is 1 Instances, with current utilization of 1 Instances"
+        told = f"The account-level service limit '{kind}' is 1 Instances, with current utilization of 1 Instances"
         assert told in caught.value.response["Error"]["Message"]
         with pytest.raises(ClientError, match="ResourceLimitExceeded"):
-            deployer.up()
+            deployer.create(config)
     finally:
-        ask(cloud, "DELETE")
-        for endpoint in deployer.endpoints:
-            deployer.delete(endpoint)
-    assert ask(cloud, "GET") == {}
+        ask(fast_cloud, "DELETE")
+    assert ask(fast_cloud, "GET") == {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from moto import mock_aws
 
 from ml.errors import KennelError
@@ -96,6 +96,15 @@ def test_where_the_credentials_are_refused_nothing_else_says_the_same(
     found = doctor.examine(answering(stage, get_caller_identity=refused))
     assert [(one.name, one.level) for one in found] == [("credentials", "error"), ("clock", "warning")]
     assert found[0].text == "ExpiredToken: expired"
+
+
+def test_without_credentials_the_one_line_says_how_to_sign_in(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "HERE", {"cloud": account.cloud})
+    (found,) = doctor.examine(answering(stage, get_caller_identity=NoCredentialsError()))
+    assert (found.name, found.level) == ("credentials", "error")
+    assert "aws sso login" in (found.remedy or "")
 
 
 def test_findings_fit_eighty_columns() -> None:
