@@ -145,8 +145,9 @@ def _plain(value: Any) -> Any:
         kept = {key: _plain(one) for key, one in value.items()}
         return {key: one for key, one in kept.items() if one is not None} or None
     if isinstance(value, list):
-        kept_list = sorted((_plain(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
-        return kept_list or None
+        plain = (_plain(one) for one in value)
+        said = [one for one in plain if one is not None]  # a block that says nothing is none
+        return sorted(said, key=lambda one: json.dumps(one, sort_keys=True)) or None
     if isinstance(value, str) and value[:1] in {"{", "["}:
         try:
             return _plain(json.loads(value))

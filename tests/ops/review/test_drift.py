@@ -65,3 +65,9 @@ def test_limits_that_a_schedule_moves_are_no_drift() -> None:
     schedule = entry("aws_appautoscaling_scheduled_action.a", {"name": "s"}, {"name": "s"})
     assert drift.of(plan(schedule, drift=(moved,))) == []
     assert drift.of(plan(drift=(moved,))) != []
+
+
+def test_scaling_that_an_apply_held_and_let_go_again_is_no_drift() -> None:
+    let_go = {"dynamic_scaling_in_suspended": False, "dynamic_scaling_out_suspended": False}
+    held = entry("aws_appautoscaling_target.a", {"suspended_state": []}, {"suspended_state": [let_go]})
+    assert drift.of(plan(drift=(held,))) == []
