@@ -13,10 +13,10 @@ import pytest
 
 from localcloud import control
 from tests.clients import clients
-from tests.forge import REPOSITORY, Forge, Job, Runner, forge, git
+from tests.forge import REPOSITORY, Forge, Job, Runner, forge, git, identity_token
 from tests.project_copy import plain_environment, project_copy
 
-pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform]
+pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform, pytest.mark.timeout(1200)]
 
 DEADLINE = 300
 MAKE_A_MODEL = """
@@ -28,6 +28,18 @@ from tests.ml.serving.conftest import write_run
 write_run(Path("run"))
 archive, digest = artifact.build(Path("run"))
 artifacts.release(Stage.of("local"), archive, digest, {"accuracy": 0.9})
+"""
+DESTROY = """
+import sys
+from ops.ci import identity
+from ops.ci.run import Run
+from ops.deploy import Deployment
+from ops.stage import Stage
+role, token = sys.argv[1:]
+run = Run("gitlab", "", "", "c" * 40, None, None, "", "", role, identity_token=token)
+deployment = Deployment(identity.assume(Stage.of("local"), run, "destroy"), print)
+deployment.prepare()
+print(deployment.destroy(keep_state=False))
 """
 PIPELINE = 'ci = {\n  github    = { repository = "org/photos" }\n  plan_days = 0\n}\n'
 SECRET = "a-planted-password-4711"
@@ -62,44 +74,53 @@ class World:
         git("-C", str(self.root), "commit", "--quiet", "--allow-empty", "--message", subject)
         return git("-C", str(self.root), "rev-parse", "HEAD")
 
-    def open(self, tag: str | None = None) -> str:
-        """Open a pull request whose change is another tag; return its commit."""
+    def open(self, tag: str) -> int:
+        """Open a pull request whose change is another tag; return its number."""
         self.number += 1
         git("-C", str(self.root), "checkout", "--quiet", "-b", f"change-{self.number}", "main")
-        return self.push(tag)
+        self.push(self.number, tag)
+        return self.number
 
-    def push(self, tag: str | None = None) -> str:
-        if tag is not None:
-            text = self.variables.read_text().partition("\ntags")[0]
-            self.variables.write_text(f'{text}\ntags = {{ owner = "{tag}" }}\n')
-        return self.commit(f"Change {self.number}")
+    def push(self, number: int, tag: str) -> None:
+        git("-C", str(self.root), "checkout", "--quiet", f"change-{number}")
+        text = self.variables.read_text().partition("\ntags")[0]
+        self.variables.write_text(f'{text}\ntags = {{ owner = "{tag}" }}\n')
+        self.commit(f"Change {number}")
 
-    def plan(self, head: str) -> Job:
+    def plan(self, number: int) -> Job:
+        head = git("-C", str(self.root), "rev-parse", f"change-{number}")
         repo = {"full_name": REPOSITORY}
-        event = {"pull_request": {"number": self.number, "head": {"sha": head, "repo": repo}}}
+        event = {"pull_request": {"number": number, "head": {"sha": head, "repo": repo}}}
         job = self.runner.run(
             "plan.yml", "plan", event, head, f"repo:{REPOSITORY}:pull_request", matrix={"stage": self.stage}
         )
         assert job is not None
+        assert job.succeeded, job.log
         return job
 
-    def merge(self, head: str) -> str:
-        """Merge, squashed: the commit on main is another one, with the same files."""
+    def merge(self, number: int) -> str:
+        """Merge, squashed: the commit on main is another one, with the pull request's files."""
+        head = git("-C", str(self.root), "rev-parse", f"change-{number}")
         git("-C", str(self.root), "checkout", "--quiet", "main")
-        git("-C", str(self.root), "merge", "--quiet", "--squash", head)
-        merged = self.commit(f"Merge {self.number}")
-        self.forge.merge(self.number, head, merged)
+        git("-C", str(self.root), "merge", "--quiet", "--squash", "--strategy-option", "theirs", head)
+        merged = self.commit(f"Merge {number}")
+        self.forge.merge(number, head, merged)
         return merged
 
     def verify(self, commit: str) -> Job:
         return self._applying("verify", commit, "ref:refs/heads/main", {})
 
-    def apply(self, commit: str, environment: str, subject: str | None = None) -> Job:
+    def apply(self, commit: str, environment: str, subject: str | None = None, **inputs: str) -> Job:
         needs = {"verify": {"outputs": {"environment": environment}}}
-        return self._applying("apply", commit, subject or f"environment:{environment}", needs)
+        return self._applying("apply", commit, subject or f"environment:{environment}", needs, **inputs)
 
-    def comments(self) -> list[str]:
-        return [entry["body"] for entry in self.forge.comments.get(self.number, [])]
+    def destroy(self) -> str:
+        """Destroy the stage with the rights of the role that applies, and no others."""
+        token = identity_token(f"repo:{REPOSITORY}:environment:local", "sts.amazonaws.com")
+        return self._run(sys.executable, "-c", DESTROY, self.stage["apply_role"], token)
+
+    def comments(self, number: int) -> list[str]:
+        return [entry["body"] for entry in self.forge.comments.get(number, [])]
 
     def client(self, service: str) -> Any:
         cloud = control.status(self.root / ".kennel" / "cloud")
@@ -134,63 +155,58 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_a_pull_request_is_planned_reviewed_merged_and_that_plan_applied(world: World) -> None:
-    head = world.open("nobody")
-    planned = world.plan(head)
-    assert planned.succeeded, planned.log
-    assert len(world.comments()) == 1
-    assert world.comments()[0].startswith("<!-- kennel plan local -->")
-    assert SECRET not in str(planned.artifacts) + planned.log + planned.summary + world.comments()[0]
+    number, late = world.open("nobody"), world.open("another")
+    planned = world.plan(number)
+    assert len(world.comments(number)) == 1
+    assert world.comments(number)[0].startswith("<!-- kennel plan local -->")
     kept = planned.artifacts["plan-local"]
-    assert {"comment.md", "manifest.json"} <= set(kept)
-    assert not [name for name in kept if name.endswith(".tfplan")]
-    manifest = json.loads(kept["manifest.json"])
-    assert manifest["commit"] == head
+    assert set(kept) == {"comment.md", "manifest.json", "review.html", "review.json", "review.md"}
+    assert SECRET not in str(kept) + planned.log + planned.summary + world.comments(number)[0]
 
-    head = world.push("somebody")
-    again = world.plan(head)
-    assert again.succeeded, again.log
+    world.push(number, "somebody")
+    again = world.plan(number)
     assert "updated" in again.log
-    assert len(world.comments()) == 1
+    assert len(world.comments(number)) == 1
+    world.plan(late)
+    assert len(world.comments(late)) == 1
 
-    merged = world.merge(head)
+    merged = world.merge(number)
     verified = world.verify(merged)
     assert verified.succeeded, verified.log
     assert verified.outputs == {"environment": "local-approval"}  # of the planted password
-    digest = json.loads(again.artifacts["plan-local"]["manifest.json"])["digest"]
+
+    role = {"apply_role": world.stage["plan_role"]}
+    reading = world.apply(merged, "local-approval", "ref:refs/heads/main", **role)
+    assert not reading.succeeded
+    assert "is not authorized to perform" in reading.log
+    assert (
+        world.client("ec2").describe_vpcs(Filters=[{"Name": "tag-key", "Values": ["kennel:stage"]}])["Vpcs"]
+        == []
+    )
+
     applied = world.apply(merged, "local-approval")
     assert applied.succeeded, applied.log
+    digest = json.loads(again.artifacts["plan-local"]["manifest.json"])["digest"]
     assert f"Applying the plan {digest[:12]}, reviewed in #1" in applied.log
+    assert "going on with the plan made now" not in applied.log
     assert "golden photo   answered right" in applied.log
-    described = world.client("sagemaker").describe_endpoint(EndpointName="kennel-local")
-    assert described["EndpointStatus"] == "InService"
+    assert SECRET not in verified.log + reading.log + applied.log
 
-
-def test_a_merge_that_changes_nothing_of_the_stage_applies_nothing(world: World) -> None:
-    head = world.open()
-    assert world.plan(head).succeeded
-    verified = world.verify(world.merge(head))
-    assert verified.outputs == {"environment": ""}, verified.log
-
-
-def test_a_plan_is_stale_when_somebody_has_applied_since(world: World) -> None:
-    head = world.open("another")
-    assert world.plan(head).succeeded
-    before = world.variables.read_text()
-    world.push("in-between")
-    world.inv("apply", "--yes")
-    world.variables.write_text(before)
-    git("-C", str(world.root), "checkout", "--quiet", ".")
-    merged = world.merge(head)
-    verified = world.verify(merged)
-    assert not verified.succeeded
-    assert "is stale" in verified.log
-    assert "the state (somebody has applied since)" in verified.log
-    assert "Open another pull request" in verified.log
-    assert "Traceback" not in verified.log
+    stale = world.verify(world.merge(late))
+    assert not stale.succeeded
+    assert "is stale" in stale.log
+    assert "the state (somebody has applied since)" in stale.log
+    assert "Open another pull request" in stale.log
+    assert "Traceback" not in stale.log + reading.log
 
 
 def test_a_pull_requests_run_cannot_take_on_the_role_that_applies(world: World) -> None:
     commit = git("-C", str(world.root), "rev-parse", "main")
-    refused = world.apply(commit, "local", subject="pull_request")
+    refused = world.apply(commit, "local", "pull_request")
     assert not refused.succeeded
     assert "trusts this pipeline" in refused.log
+
+
+def test_who_applies_may_destroy_all_of_it_and_the_pipelines_own_bucket_stays(world: World) -> None:
+    assert "a pipeline's roles are recorded in it" in world.destroy()
+    assert world.client("sagemaker").list_endpoints()["Endpoints"] == []

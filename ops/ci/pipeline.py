@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import KennelError
 from ops import artifacts, files, rollback, state_bucket, update
-from ops.ci import bundle, sameness
+from ops.ci import bundle, sameness, turn
 from ops.ci.bundle import Manifest, digest
 from ops.ci.forge import Forge
 from ops.ci.run import Run
@@ -199,6 +199,7 @@ def _planned(stage: Stage, say: Say, *, force: bool) -> tuple[Deployment, Planne
             f"no bucket {state_bucket.name(stage)}",
             f"./inv ci.setup --stage {stage.name}, once, by somebody who may.",
         )
+    turn.wait(stage, say)
     deployment = Deployment(stage, say)
     deployment.prepare()
     outputs = deployment.terraform.outputs()
