@@ -16,6 +16,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from tests.clients import clients
+
 ECHO = "def handler(event, context):\n    return event\n"
 
 
@@ -42,10 +44,10 @@ def ask(
             return Reply(error.code, error.headers, error.read())
 
 
-def signed(url: str) -> dict[str, str]:
-    """The headers of root's request to a function's URL."""
+def signed(url: str, *keys: str) -> dict[str, str]:
+    """The headers of a request to a function's URL, root's unless there are keys."""
     request = AWSRequest("GET", url)
-    SigV4Auth(Credentials("local", "local"), "lambda", "us-east-1").add_auth(request)
+    SigV4Auth(Credentials(*(keys or ("local", "local"))), "lambda", "us-east-1").add_auth(request)
     return dict(request.headers.items())
 
 
@@ -164,6 +166,21 @@ def test_with_iam_an_unsigned_request_is_forbidden(aws: Any, publish: Callable[.
     event = ask(url, headers=signed(url)).json
     assert event["requestContext"]["authorizer"]["iam"]["accessKey"] == "local"
     assert event["requestContext"]["accountId"] == "123456789012"
+
+
+def test_with_iam_a_role_needs_the_right_to_this_url(aws: Any, publish: Callable[..., str]) -> None:
+    url = publish(ECHO, auth="AWS_IAM", public=False)
+    arn = f"arn:aws:lambda:us-east-1:123456789012:function:{aws.made[-1]}"
+    iam, sts = (clients(aws.info)(service) for service in ("iam", "sts"))
+    trust = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName="url", AssumeRolePolicyDocument=json.dumps({"Statement": trust}))["Role"]
+    given = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="caller")["Credentials"]
+    keys = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    for resource, status in ((f"{arn}-2", 403), (arn, 200)):
+        right = {"Effect": "Allow", "Action": "lambda:InvokeFunctionUrl", "Resource": resource}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": right})
+        iam.put_role_policy(RoleName="url", PolicyName="p", PolicyDocument=policy)
+        assert ask(url, headers=signed(url, *keys)).status == status
 
 
 def test_a_public_url_needs_the_permission_too(aws: Any, publish: Callable[..., str]) -> None:
