@@ -1,4 +1,4 @@
-"""Makes a copy of a plan in which what a module is handed is followed to the resource that it is of.
+"""Makes the copy of a plan that the scanner reads: what a module is handed is followed to the resource that it is of.
 
 A scanner connects resources by what their expressions refer to. Inside a module that is a variable, such as
 `var.bucket.id`, and there checkov stops: a bucket whose public-access block a module makes has none, as far as it sees.
@@ -7,10 +7,12 @@ A scanner connects resources by what their expressions refer to. Inside a module
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+POLICIES = {"aws_iam_policy", "aws_iam_role_policy", "aws_iam_user_policy", "aws_iam_group_policy"}
 NO_RESOURCE = {"local", "each", "count", "path", "self", "terraform", "data"}
 
 
@@ -32,7 +34,17 @@ def follow(plan: dict[str, Any]) -> dict[str, Any]:
     """Return the plan with each list of references preceded by the resources that they lead to."""
     found = copy.deepcopy(plan)
     _module(Module(found.get("configuration", {}).get("root_module", {}), {}, None))
+    _name_policies(found.get("planned_values", {}).get("root_module", {}))
     return found
+
+
+def _name_policies(module: dict[str, Any]) -> None:
+    """Give each policy a name of its own: checkov judges all of one name, as for_each makes them, by the first."""
+    for resource in module.get("resources", []):
+        if resource.get("type") in POLICIES:
+            resource["name"] = re.sub(r"\W+", "_", resource["address"])
+    for inner in module.get("child_modules", []):
+        _name_policies(inner)
 
 
 def _module(module: Module) -> None:

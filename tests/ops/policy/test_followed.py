@@ -77,3 +77,14 @@ def test_the_plan_that_is_handed_in_stays_as_it_is() -> None:
     before = copy.deepcopy(plan)
     assert follow(plan) != before
     assert plan == before
+
+
+def test_each_policy_gets_a_name_of_its_own_and_nothing_else_does() -> None:
+    def planned(kind: str, index: str) -> dict[str, str]:
+        return {"address": f'{kind}.actor["{index}"]', "type": kind, "name": "actor"}
+
+    policies = [planned("aws_iam_role_policy", index) for index in ("lambda", "training")]
+    inner = {"resources": [planned("aws_iam_role", "lambda"), *policies]}
+    found = follow({"planned_values": {"root_module": {"child_modules": [inner]}}})
+    names = [each["name"] for each in found["planned_values"]["root_module"]["child_modules"][0]["resources"]]
+    assert names == ["actor", "aws_iam_role_policy_actor_lambda_", "aws_iam_role_policy_actor_training_"]
