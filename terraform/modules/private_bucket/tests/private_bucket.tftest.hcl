@@ -116,3 +116,16 @@ run "with_nothing_that_expires_there_is_no_lifecycle_configuration" {
     error_message = "There is a lifecycle configuration without rules, which S3 refuses."
   }
 }
+
+run "a_folder_of_secrets_expires_with_its_old_versions" {
+  command = apply
+
+  variables {
+    expirations = { expire-plans = { prefix = "plans/", days = 30, noncurrent_days = 1 } }
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.this[0].rule[1].noncurrent_version_expiration[0].noncurrent_days == 1
+    error_message = "What has expired stays as an old version."
+  }
+}
