@@ -88,7 +88,9 @@ def deed(actions: Iterable[str], resources_: Iterable[str], itself: str = "") ->
         return f"{listed(said)} {on}"
     if said == ["do everything"]:
         return f"do everything with {on}"
-    return f"{listed(said)} on {on}"
+    verbs = [one for one in said if not one.startswith("do ")]
+    others = [one.removeprefix("do ") for one in said if one.startswith("do ")]
+    return f"{listed([*verbs, f'do {listed(others)}'])} on {on}"
 
 
 def _any(actions: list[str]) -> str:

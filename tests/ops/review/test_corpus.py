@@ -14,7 +14,7 @@ from tests.ops.review.corpus_bases import FIXED, SCALED, Case
 from tests.ops.review.corpus_dangerous import DANGEROUS
 from tests.ops.review.corpus_harmless import HARMLESS
 
-pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform]
+pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform, pytest.mark.timeout(1800)]
 
 each_case = pytest.mark.parametrize("case", [*DANGEROUS, *HARMLESS], ids=lambda case: case.name)
 
