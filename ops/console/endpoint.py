@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from ops.console.cloud import Cloud
 from ops.live import is_gone
+from ops.review.redact import scrub
 
 SAMPLES = 2000  # of instance counts: hours of an open page
 
@@ -52,7 +53,7 @@ def endpoint(cloud: Cloud, instances: Instances) -> dict[str, Any] | None:
     return {
         "name": name,
         "status": found["EndpointStatus"],
-        "reason": found.get("FailureReason"),
+        "reason": scrub(found.get("FailureReason") or "") or None,
         "config": config,
         "rolled_back": found["EndpointStatus"] == "InService"
         and outputs.get("endpoint_config_name") not in (None, config),

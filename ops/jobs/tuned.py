@@ -12,6 +12,7 @@ from ops import files
 from ops.jobs import source
 from ops.jobs.follow import JobError
 from ops.paths import WORK, shown
+from ops.review.redact import scrub
 from ops.stage import Stage
 from ops.tuning import Tuned
 
@@ -90,7 +91,7 @@ def _trials(stage: Stage, name: str, space: SearchSpace) -> tuple[TuningTrial, .
             space.from_hyperparameters(trial["TunedHyperParameters"]),
             trial.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value"),
             seconds=_seconds(trial),
-            note=trial.get("FailureReason", trial["TrainingJobName"]),
+            note=scrub(trial.get("FailureReason", trial["TrainingJobName"])),
         )
         for number, trial in enumerate(found, start=1)
     )
