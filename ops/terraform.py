@@ -178,8 +178,8 @@ class Terraform:
 
     def forget(self, prefixes: Iterable[str]) -> None:
         """Take what lies below these addresses out of the state, and leave it in the cloud."""
-        if not self.state():
-            return
+        if not self.state().get("resources"):
+            return  # also where only a plan was made: what is pulled then is no file to others
         known = [line for line in self._plain("state", "list").split() if line.startswith(tuple(prefixes))]
         if known:
             self._plain("state", "rm", *known)
@@ -298,6 +298,8 @@ class Terraform:
 
 
 def _remedy(text: str) -> str:
+    if LEFT_LOCKED in text:
+        return "Run the same command again: it takes away the lock that was left, and goes on from here."
     if "state lock" in text:
         return "Another run holds the lock, as its info says: wait for it, then run the same command again."
     if "Failed to query available provider packages" in text or "Could not retrieve" in text:

@@ -135,7 +135,7 @@ KINDS: dict[str, Kind] = {
          ("application-autoscaling", "DescribeScalingActivities")],
     ),
     "simulate": Kind(10, (DEPLOYED, NOTHING), [*_STATE_CALLS, *_REFRESH]),
-    "image --push": Kind(8, (DEPLOYED,), [("ecr", "DescribeImages"), ("ecr", "GetAuthorizationToken")]),
+    "image": Kind(8, (DEPLOYED,), [("ecr", "DescribeImages"), ("sts", "GetCallerIdentity")]),
     "status": Kind(
         24, (NOTHING, DEPLOYED, FAILED_APPLY),
         [*_STATE_CALLS, ("sagemaker", "DescribeEndpoint"), ("lambda", "GetFunction"),

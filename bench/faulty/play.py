@@ -14,11 +14,10 @@ from typing import Any
 
 from bench.faulty import watch
 from bench.faulty.grammar import KINDS, NEW_MODEL, NOTHING, Run
-from bench.faulty.project import ATTACHED, PHOTOS, PLANNED, REPOSITORY, Broken, Outcome, Project
+from bench.faulty.project import ATTACHED, PHOTOS, PLANNED, Broken, Outcome, Project
 
 PANELS = ("endpoint", "function", "scaling", "jobs", "traffic")
 JOB = ("--on", "sagemaker", "--instance-type", "ml.m5.large", "--max-runtime", "900")
-REGISTRY = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{REPOSITORY}"
 
 _SECRETS = re.compile(
     r"\b(AKIA|ASIA)[A-Z0-9]{12,}|X-Amz-(Security-Token|Signature)=|-----BEGIN|aws_secret_access_key"
@@ -114,15 +113,6 @@ def _prepared(project: Project, run: Run) -> list[str]:
             return ["predict", "--image", str(project.photos / "test"), "--json"]
         case "predict --bulk":
             return ["predict", "--bulk", f"s3://{PHOTOS}/photos/test/", "--yes"]
-        case "image --push":
-            return [
-                "image",
-                "--push",
-                "--repository",
-                REGISTRY,
-                "--tag",
-                f"run-{run.number}-{time.time_ns()}",
-            ]
     return {
         "up": ["up", "--data", photos],
         "jobs": ["jobs"],
@@ -132,6 +122,7 @@ def _prepared(project: Project, run: Run) -> list[str]:
         "load": ["load", "--rate", "2", "--for", "3"],
         "console": ["console", "--no-browser", "--for", "300"],
         "simulate": ["simulate", "--traffic", "steady", "--hours", "1"],
+        "image": ["image"],
         "status": ["status"],
         "doctor": ["doctor"],
         "destroy": ["destroy", "--yes"],

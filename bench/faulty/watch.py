@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.faulty.project import PHOTOS, REPOSITORY, Project
+from bench.faulty.project import PHOTOS, Project
 
 _AWS_OWN = (
     "/aws/sagemaker/TrainingJobs",
@@ -183,7 +183,7 @@ def inventory(project: Project) -> set[str]:
         for name in listing(project.client(service))
         if not name.startswith(_AWS_OWN)
     }
-    return found - {f"bucket {PHOTOS}", f"repository {REPOSITORY}"}
+    return found - {f"bucket {PHOTOS}"}
 
 
 def uploads_left_open(project: Project) -> list[str]:
