@@ -61,9 +61,21 @@ def as_role(cloud: CloudInfo, client: Client) -> AsRole:
         if statements:
             iam.put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=document(*statements))
         narrowed = {"Policy": document(*session)} if session is not None else {}
-        return connected(cloud, client("sts").assume_role(RoleArn=arn, RoleSessionName="tester", **narrowed))
+        made = connected(cloud, client("sts").assume_role(RoleArn=arn, RoleSessionName="tester", **narrowed))
+        _names[made] = name
+        return made
 
     return connect
+
+
+_names: dict[Client, str] = {}  # of the roles behind clients
+
+
+def grant(client: Client, actor: Client, *statements: dict[str, Any]) -> None:
+    """These rights instead of those that the role has."""
+    client("iam").put_role_policy(
+        RoleName=_names[actor], PolicyName="rights", PolicyDocument=document(*statements)
+    )
 
 
 def connected(cloud: CloudInfo, answer: dict[str, Any]) -> Client:

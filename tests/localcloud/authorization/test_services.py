@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.authorization.conftest import AsRole, Client, allow
+from tests.localcloud.authorization.conftest import AsRole, Client, allow, grant
 
 HERE = "us-east-1:123456789012"
 REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
@@ -168,14 +168,17 @@ def refused(client: Any, operation: str, parameters: dict[str, Any]) -> str | No
 )
 def test_an_operation_takes_the_action_on_the_resource(
     as_role: AsRole,
+    client: Client,
     service: str,
     operation: str,
     parameters: dict[str, Any],
     enough: list[dict[str, Any]],
     neighbours: list[dict[str, Any]],
 ) -> None:
-    assert refused(as_role(*enough)(service), operation, parameters) is None
-    assert refused(as_role(*neighbours)(service), operation, parameters) is not None
+    actor = as_role(*neighbours)
+    assert refused(actor(service), operation, parameters) is not None
+    grant(client, actor, *enough)
+    assert refused(actor(service), operation, parameters) is None
 
 
 def test_an_instance_takes_a_right_for_each_thing_it_is_made_of(as_role: AsRole, client: Client) -> None:
