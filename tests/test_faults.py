@@ -14,13 +14,11 @@ pytestmark = [pytest.mark.long, pytest.mark.cloud, pytest.mark.terraform]
 
 SEED = 1
 TASKS = [  # the order in which they need least to be made ready for them
-    "status", "jobs", "doctor", "plan", "apply", "status", "predict", "predict folder", "load", "jobs", "doctor",
+    "status", "jobs", "doctor", "plan", "destroy", "apply", "predict", "predict folder", "load", "jobs", "doctor",
     "evaluate", "train", "status", "predict", "plan", "rollback", "apply", "predict", "destroy",
 ]  # fmt: skip
-STATES = (
-    [grammar.NOTHING] * 5 + [grammar.DEPLOYED] * 10 + [grammar.NEW_MODEL, grammar.DEPLOYED, grammar.NEW_MODEL]
-)
-STATES += [grammar.DEPLOYED] * 2
+STATES = [grammar.NOTHING] * 6 + [grammar.DEPLOYED] * 9
+STATES += [grammar.NEW_MODEL, grammar.DEPLOYED, grammar.NEW_MODEL, grammar.DEPLOYED, grammar.DEPLOYED]
 RUNS = [
     grammar.run(number, task, SEED, state)
     for number, (task, state) in enumerate(zip(TASKS, STATES, strict=True))

@@ -236,8 +236,10 @@ def complaints(task: str, done: Outcome) -> list[str]:
 
 
 def _is_clear(errors: str) -> bool:
-    """Rule, what was received, remedy."""
-    return "error: " in errors and "Received: " in errors and "Remedy: " in errors
+    """Rule, what was received, remedy, which findings on data have each beside it."""
+    return all(word in errors for word in ("error: ", "Received: ")) and any(
+        word in errors for word in ("Remedy: ", "    → ")
+    )
 
 
 def _settle(project: Project, run: Run, changes: bool) -> None:
