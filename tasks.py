@@ -22,7 +22,7 @@ from ml.errors import KennelError
 from ops import bulk as bulks
 from ops import doctor as doctors
 from ops import image as images
-from ops import image_lock, outage, reference, remote, terraform, training, tuning
+from ops import image_lock, outage, reference, remote, rights_page, terraform, training, tuning
 from ops import predict as predictions
 from ops.checks import run_checks, run_tests
 from ops.deploy import Deployment
@@ -664,9 +664,9 @@ def status(context: Context, stage: str | None = None, json: bool = False) -> No
     if json:
         print_json(found.to_dict())
     else:
-        print("\n".join(found.text()))
+        print(scrub("\n".join(found.text())))
     if found.wrong:
-        raise Exit("\n".join(found.wrong), code=1)
+        raise Exit(scrub("\n".join(found.wrong)), code=1)
 
 
 @kennel_task(help=STAGE | YES | {"keep-state": "leave the bucket with Terraform's state, empty of resources"})
@@ -715,8 +715,8 @@ def check(context: Context) -> None:
 
 @kennel_task()
 def docs(context: Context) -> None:
-    """Write docs/terraform.md out of the Terraform files, and into docs/review.md what is flagged."""
-    for of in (reference, flagged):
+    """Write docs/terraform.md and rights.md, and into docs/review.md what is flagged."""
+    for of in (reference, flagged, rights_page):
         of.PAGE.write_text(of.page())
         print(shown(of.PAGE))
 
@@ -893,7 +893,7 @@ def show_tuned(found: Tuned) -> None:
 
 def print_report(report: Report) -> None:
     for name, value in report.lines:
-        print(f"{name:14} {value}")
+        print(f"{name:14} {scrub(value)}")
 
 
 def print_json(value: Any) -> None:

@@ -45,9 +45,11 @@ def _anybody(client: Client, world: World) -> dict[str, Callable[[], object]]:
         "widen its own rights": lambda: client("iam").put_role_policy(
             RoleName=f"{PREFIX}-training", PolicyName="more", PolicyDocument="{}"
         ),
-        "take on a role of another account": lambda: client("sts").assume_role(RoleArn=foreign, RoleSessionName="x"),
+        "take on a role of another account": lambda: client("sts").assume_role(
+            RoleArn=foreign, RoleSessionName="session"
+        ),
         "take on another actor's role": lambda: client("sts").assume_role(
-            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{PREFIX}-notebook", RoleSessionName="x"
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{PREFIX}-notebook", RoleSessionName="session"
         ),
         "replace a model": lambda: s3.put_object(Bucket=bucket, Key="models/x/model.tar.gz", Body=b""),
         "delete an artifact": lambda: s3.delete_object(Bucket=bucket, Key="training/photos/1.png"),
@@ -90,7 +92,9 @@ def _attachment(client: Client, world: World) -> dict[str, Callable[[], object]]
 def _keys(client: Client, world: World) -> dict[str, Callable[[], object]]:
     theirs = f"arn:aws:kms:us-east-1:{OTHER}:key/{world.key_id}"
     return {
-        "use the photos' key but through S3": lambda: client("kms").decrypt(CiphertextBlob=b"x", KeyId=theirs),
+        "use the photos' key but through S3": lambda: client("kms").decrypt(
+            CiphertextBlob=b"x", KeyId=theirs
+        ),
     }
 
 
@@ -99,8 +103,12 @@ def _endpoint(client: Client, world: World) -> dict[str, Callable[[], object]]:
     return {
         **_attachment(client, world),
         **_keys(client, world),
-        "write beside the answers": lambda: client("s3").put_object(Bucket=bucket, Key="training/jobs/x", Body=b""),
-        "read the wheelhouse": lambda: client("s3").get_object(Bucket=bucket, Key="wheelhouse/kennel-1.0.whl"),
+        "write beside the answers": lambda: client("s3").put_object(
+            Bucket=bucket, Key="training/jobs/x", Body=b""
+        ),
+        "read the wheelhouse": lambda: client("s3").get_object(
+            Bucket=bucket, Key="wheelhouse/kennel-1.0.whl"
+        ),
         "pull another image": lambda: client("ecr").batch_get_image(
             repositoryName="other", imageIds=[{"imageTag": "1"}]
         ),
@@ -116,9 +124,13 @@ def _training(client: Client, world: World) -> dict[str, Callable[[], object]]:
         **_attachment(client, world),
         **_keys(client, world),
         "read a model": lambda: client("s3").get_object(Bucket=bucket, Key="models/x/model.tar.gz"),
-        "read the wheelhouse": lambda: client("s3").get_object(Bucket=bucket, Key="wheelhouse/kennel-1.0.whl"),
+        "read the wheelhouse": lambda: client("s3").get_object(
+            Bucket=bucket, Key="wheelhouse/kennel-1.0.whl"
+        ),
         "start a job": lambda: client("sagemaker").stop_training_job(TrainingJobName=f"{PREFIX}-1"),
-        "ask the endpoint": lambda: client("sagemaker-runtime").invoke_endpoint(EndpointName=PREFIX, Body=b"x"),
+        "ask the endpoint": lambda: client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=PREFIX, Body=b"x"
+        ),
         "log as another job": lambda: client("logs").create_log_stream(
             logGroupName="/aws/sagemaker/TrainingJobs", logStreamName="somebody-else/1"
         ),
@@ -130,9 +142,13 @@ def _instance(client: Client, world: World) -> dict[str, Callable[[], object]]:
     return {
         **_keys(client, world),
         "read a model": lambda: client("s3").get_object(Bucket=bucket, Key="models/x/model.tar.gz"),
-        "write to the wheelhouse": lambda: client("s3").put_object(Bucket=bucket, Key="wheelhouse/x.whl", Body=b""),
+        "write to the wheelhouse": lambda: client("s3").put_object(
+            Bucket=bucket, Key="wheelhouse/x.whl", Body=b""
+        ),
         "read a parameter": lambda: client("ssm").get_parameter(Name="/secret"),
-        "ask the endpoint": lambda: client("sagemaker-runtime").invoke_endpoint(EndpointName=PREFIX, Body=b"x"),
+        "ask the endpoint": lambda: client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=PREFIX, Body=b"x"
+        ),
     }
 
 
@@ -156,7 +172,9 @@ def _notebook(client: Client, world: World) -> dict[str, Callable[[], object]]:
         **_keys(client, world),
         "read a model": lambda: client("s3").get_object(Bucket=bucket, Key="models/x/model.tar.gz"),
         "stop somebody else's job": lambda: client("sagemaker").stop_training_job(TrainingJobName="other-1"),
-        "stop another notebook": lambda: client("sagemaker").stop_notebook_instance(NotebookInstanceName="other"),
+        "stop another notebook": lambda: client("sagemaker").stop_notebook_instance(
+            NotebookInstanceName="other"
+        ),
         "hand a role to another service": lambda: lambdas.create_function(
             FunctionName="x", Role=world.outputs["roles"]["training"]["arn"], Code={"ZipFile": b"x"}
         ),
@@ -176,16 +194,31 @@ def _of_resources(world: World) -> Iterator[dict[str, Any]]:
     """From both accounts, and from the network."""
     bucket = world.outputs["artifact_bucket"]
     said = refused(lambda: world.theirs("s3").list_objects_v2(Bucket=bucket))
-    yield {"who": "the other account", "what": "list our artifacts", "said": said, "ok": "AccessDenied" in said}
+    yield {
+        "who": "the other account",
+        "what": "list our artifacts",
+        "said": said,
+        "ok": "AccessDenied" in said,
+    }
     said = refused(lambda: world.client("s3").list_objects_v2(Bucket=PHOTOS, Prefix=FOLDER))
-    yield {"who": "our account's root", "what": "list their photos", "said": said, "ok": "AccessDenied" in said}
+    yield {
+        "who": "our account's root",
+        "what": "list their photos",
+        "said": said,
+        "ok": "AccessDenied" in said,
+    }
     insecure = clients(world.cloud, url=world.cloud.insecure_url)("s3")
     said = refused(lambda: insecure.list_objects_v2(Bucket=bucket))
     ok = "explicit deny in a resource-based policy" in said
     yield {"who": "our account's root", "what": "list our artifacts without TLS", "said": said, "ok": ok}
     said = _foreign_bucket(world)
     ok = "no VPC endpoint policy allows the s3:" in said
-    yield {"who": "training", "what": "read a bucket that is not ours, from the network", "said": said, "ok": ok}
+    yield {
+        "who": "training",
+        "what": "read a bucket that is not ours, from the network",
+        "said": said,
+        "ok": ok,
+    }
 
 
 def _foreign_bucket(world: World) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -31,7 +32,12 @@ def statements(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry a statement, in the order of the run."""
     lines = list(lines)
     declared = next(line["documents"] for line in lines if "documents" in line)
-    allowed = [entry for line in lines for entry in line.get("decisions", line.get("allowed", ())) if entry["allowed"]]
+    allowed = [
+        entry
+        for line in lines
+        for entry in line.get("decisions", line.get("allowed", ()))
+        if entry["allowed"]
+    ]
     found = []
     for line in lines:
         if "sid" not in line:
@@ -48,13 +54,24 @@ def statements(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 "calls": calls,
                 "scenario": line["scenario"],
                 "refused": sorted({action for action, _ in line["refused"]}),
-                "without": plain(line["without"].splitlines()[-1 if "Traceback" in line["without"] else 0])[:300],
+                "without": plain(_said(line["without"])),
             }
         )
     return found
 
 
-def _calls(line: dict[str, Any], statement: dict[str, Any], allowed: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _said(text: str) -> str:
+    """What tells the reason, of a traceback or a function's error."""
+    if text.startswith("{"):
+        return str(json.loads(text)["errorMessage"])
+    lines = text.splitlines()
+    told = next((one for one in lines if "AccessDenied" in one and "Traceback" in text), lines[0])
+    return told.replace(" (reached max retries: 0)", "").rpartition("botocore.errorfactory.")[2]
+
+
+def _calls(
+    line: dict[str, Any], statement: dict[str, Any], allowed: list[dict[str, Any]]
+) -> list[dict[str, str]]:
     """Which calls the statement was for, by whom."""
     label = f"{line['label']}"
     seen = set()
@@ -75,7 +92,12 @@ def unused(lines: Iterable[dict[str, Any]]) -> list[str]:
     """Actions and resources of statements that no recorded call has needed."""
     lines = list(lines)
     declared = next(line["documents"] for line in lines if "documents" in line)
-    allowed = [entry for line in lines for entry in line.get("decisions", line.get("allowed", ())) if entry["allowed"]]
+    allowed = [
+        entry
+        for line in lines
+        for entry in line.get("decisions", line.get("allowed", ()))
+        if entry["allowed"]
+    ]
     missing = []
     for line in lines:
         if "sid" not in line:
@@ -84,7 +106,10 @@ def unused(lines: Iterable[dict[str, Any]]) -> list[str]:
         calls = [
             entry
             for entry in allowed
-            if any(one.startswith(line["label"]) and one.endswith(f"/{line['sid']}") for one in entry["statements"])
+            if any(
+                one.startswith(line["label"]) and one.endswith(f"/{line['sid']}")
+                for one in entry["statements"]
+            )
             and _concerns(line, entry)
         ]
         where = f"{line['document']} {line['sid']}"
@@ -101,7 +126,12 @@ def replayed(lines: Iterable[dict[str, Any]]) -> list[str]:
     """Statements without which every recorded call would still be allowed by the rest of their policy."""
     lines = list(lines)
     declared = next(line["documents"] for line in lines if "documents" in line)
-    allowed = [entry for line in lines for entry in line.get("decisions", line.get("allowed", ())) if entry["allowed"]]
+    allowed = [
+        entry
+        for line in lines
+        for entry in line.get("decisions", line.get("allowed", ()))
+        if entry["allowed"]
+    ]
     needless = []
     for line in lines:
         if "sid" not in line:
@@ -110,7 +140,10 @@ def replayed(lines: Iterable[dict[str, Any]]) -> list[str]:
         mine = [
             entry
             for entry in allowed
-            if any(one.startswith(line["label"]) and one.endswith(f"/{line['sid']}") for one in entry["statements"])
+            if any(
+                one.startswith(line["label"]) and one.endswith(f"/{line['sid']}")
+                for one in entry["statements"]
+            )
             and _concerns(line, entry)
         ]
         if all(any(_grants(one, entry) for one in rest) for entry in mine):
