@@ -127,11 +127,13 @@ class World:
         assert cloud is not None
         return clients(cloud)(service)
 
-    def _applying(self, name: str, commit: str, subject: str, needs: dict[str, Any]) -> Job:
+    def _applying(self, name: str, commit: str, subject: str, needs: dict[str, Any], **other: str) -> Job:
         inputs = {
-            "stage": self.stage["name"],
-            **{key: self.stage[key] for key in ("plan_role", "apply_role")},
+            "stage": "local",
+            "plan_role": self.stage["plan_role"],
+            "apply_role": self.stage["apply_role"],
         }
+        inputs |= other
         job = self.runner.run(
             "apply-stage.yml", name, {}, commit, f"repo:{REPOSITORY}:{subject}", inputs=inputs, needs=needs
         )

@@ -13,6 +13,8 @@ from typing import Any
 
 CONFIGURATION = ("tfconfig/", ".terraform.lock.hcl")  # entries of a plan file that begin so
 
+APPLIED = ("configuration", "output_changes", "planned_values", "resource_changes", "variables")
+
 
 def configuration(plan: Path) -> dict[str, bytes]:
     """Return the configuration that a plan file holds, by file."""
@@ -21,5 +23,5 @@ def configuration(plan: Path) -> dict[str, bytes]:
 
 
 def shown(plan: dict[str, Any]) -> str:
-    """Return what `terraform show -json` says of a plan, without the time at which it was made."""
-    return json.dumps({name: value for name, value in plan.items() if name != "timestamp"}, sort_keys=True)
+    """Return what `terraform show -json` says that an apply does; who planned, and when, is in the rest of it."""
+    return json.dumps({name: plan.get(name) for name in APPLIED}, sort_keys=True)

@@ -156,6 +156,16 @@ def test_a_plan_that_changes_something_else_than_the_merged_files_is_stale(
         verify(stage)
 
 
+def test_who_planned_it_and_when_makes_no_other_plan_of_it(
+    stage: Stage, deployment: FakeDeployment, keep: Keep
+) -> None:
+    content = keep()
+    deployment.shown[content] = {**SHOWN, "timestamp": "now", "prior_state": {"values": "another session's"}}
+    known: Any = FakeForge()
+    pipeline.apply(stage, RUN, known, "dev", lambda _: None)
+    assert deployment.applied == [content]
+
+
 def test_where_more_is_live_than_was_the_plan_made_now_is_applied(
     stage: Stage, deployment: FakeDeployment, keep: Keep
 ) -> None:
