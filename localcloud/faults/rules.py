@@ -114,7 +114,7 @@ class Rule:
                 raise CloudError(f"A fault's {name} is a text.", getattr(self, name))
         if self.service != "*" and self.service not in operations.services():
             raise CloudError(
-                "A fault's service is * or a name of boto3's clients.",
+                "A fault's service is * or the name of a boto3 client that this cloud answers.",
                 self.service,
                 "Such as s3, iam or sagemaker.",
             )

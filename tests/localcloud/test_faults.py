@@ -249,7 +249,7 @@ def test_there_are_no_instances(client: Callable[[str], Any], faulty: Faulty) ->
         ({"service": "s3", "operation": "*"}, "names service, operation and kind"),
         ({"service": "s3", "operation": "*", "kind": "error", "often": 1}, "no such field"),
         ({"service": "s3", "operation": "*", "kind": "fire"}, "kind is one of throttle"),
-        ({"service": "s4", "operation": "*", "kind": "error"}, "a name of boto3's clients"),
+        ({"service": "s4", "operation": "*", "kind": "error"}, "the name of a boto3 client"),
         ({"service": "s3", "operation": "PutObjects", "kind": "error"}, "has an operation of the name"),
         ({"service": "s3", "operation": "*", "kind": "error", "count": 0}, "whole number from 1"),
         ({"service": "s3", "operation": "*", "kind": "error", "count": True}, "whole number from 1"),
