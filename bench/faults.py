@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -163,6 +164,9 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=2, help="projects side by side")
     parser.add_argument("--record", type=Path, default=Path("runs/faults.jsonl"))
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs ignore it, and so would tasks
     again = bool(options.only_run)
     options.record.parent.mkdir(parents=True, exist_ok=True)
     record = Record(options.record, options.seed)
