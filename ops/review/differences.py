@@ -79,6 +79,11 @@ def empty(value: Any) -> bool:
     return value is None or value is False or (value in ("", [], {}) and not isinstance(value, int))
 
 
+def _nothing(value: Any) -> bool:
+    """Tell whether it is none, or the 0 that the provider writes for a number that nobody gave."""
+    return empty(value) or value == 0
+
+
 def _differ(path: str, before: Any, after: Any, unknown: Any) -> Iterator[Difference]:
     if unknown is True:
         yield Difference(path, before, None, unknown=True)
@@ -89,7 +94,7 @@ def _differ(path: str, before: Any, after: Any, unknown: Any) -> Iterator[Differ
             yield from _differ(f"{path}.{name}", before.get(name), after.get(name), _below(unknown, name))
     elif _has_blocks(before) or _has_blocks(after):
         yield from _blocks(path, before or [], after or [], unknown)
-    elif before == after or (empty(before) and empty(after)):
+    elif before == after or (_nothing(before) and _nothing(after)):
         return
     elif path == "template_body" and isinstance(_parsed(before), dict) and isinstance(_parsed(after), dict):
         yield from _differ(path, _parsed(before), _parsed(after), None)

@@ -26,6 +26,7 @@ def render(review: Review) -> str:
         own=[change for change in shown if change.type == "terraform_data"],
         dangers=list(text.with_reasons(review.dangers)),
         marks=MARKS,
+        notes=text.NOTES,
         modules=text.by_module(change for change in review.changes if change.action == "create"),
         origin=text.origin(review.header),
         dollars=text.dollars,

@@ -162,7 +162,7 @@ def _changes(review: Review) -> Iterable[Block]:
         )
     if comes:
         modules = ", ".join(f"{number} in {plain(module)}" for module, number in text.by_module(comes))
-        title = f"{len(comes)} new, or Terraform's own notes: {modules}"
+        title = f"{len(comes)} new, or {text.NOTES}: {modules}"
         yield _folded(title, 30, head, [_row(each) for each in comes])
     if review.outputs:
         yield Block("", 60, [f"Outputs that change: {', '.join(code(name) for name in review.outputs)}"])
@@ -211,8 +211,8 @@ def _bill(review: Review) -> Block:
 
 def _rights(review: Review) -> Block:
     signs = {"widens": "➕", "narrows": "➖", "changes": "✏️"}
-    rows = [f"- {signs[each.kind]} {plain(each.who)} {plain(each.text)}" for each in review.rights]
-    return Block("rights", 60, ["#### Who may do what", ""] if rows else [], rows)
+    rows = [f"- {signs[each.kind]} {plain(each.who)} {plain(each.text)}" for each in review.rights_besides]
+    return Block("rights", 60, [f"#### {review.rights_title}", ""] if rows else [], rows)
 
 
 def _drift(review: Review) -> Block:

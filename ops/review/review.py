@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -98,6 +99,18 @@ class Review:
         )
 
     @property
+    def rights_besides(self) -> tuple[RightsChange, ...]:
+        """Return the changes of rights that no danger has told already."""
+        told = {danger.text.casefold() for danger in self.dangers}
+        return tuple(each for each in self.rights if f"{each.who} {each.text}.".casefold() not in told)
+
+    @property
+    def rights_title(self) -> str:
+        """Return what stands above them."""
+        besides = self.rights_besides != self.rights
+        return "Who may do what" + (", besides what is told above" if besides else "")
+
+    @property
     def needs_approval(self) -> bool:
         """Tell whether somebody has to agree before it is applied."""
         return bool(self.severe) or any(danger.severity == "danger" for danger in self.dangers)
@@ -126,7 +139,11 @@ class Review:
         grave = sum(danger.severity == "danger" for danger in self.dangers)
         parts = [f"{grave} danger{'s' * (grave != 1)}"] if grave else []
         if self.severe:
-            parts.append(f"{len(self.severe)} policy finding{'s' * (len(self.severe) != 1)} of high severity")
+            by = Counter(finding.severity for finding in self.severe)
+            severity = " and ".join(
+                f"{by[each]} {each}" if len(by) > 1 else each for each in ("critical", "high") if by[each]
+            )
+            parts.append(f"{len(self.severe)} policy finding{'s' * (len(self.severe) != 1)} ({severity})")
         return f"NEEDS APPROVAL: {' and '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:

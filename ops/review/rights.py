@@ -62,7 +62,10 @@ def changes(plan: dict[str, Any]) -> list[RightsChange]:
         for (widens, text), of in alike.items()
     ] + [
         RightsChange(
-            one.address, holders.who(one), "changes", "becomes what is known only when the plan is applied"
+            one.address,
+            holders.who(one),
+            "changes",
+            "may do what only the apply will know: its policy names what is made or changed by it",
         )
         for one in unknown(resources(plan))
     ]

@@ -177,7 +177,7 @@ def principal(name: str) -> str:
     if who == "*":
         return "anybody"
     if who == "signed":
-        return "whoever signs as AWS_IAM asks"
+        return "whoever signs the request and is allowed to by IAM"
     if kind == "Service":
         return f"the service {who.removesuffix('.amazonaws.com')}"
     if kind in {"Federated", "CanonicalUser"}:
@@ -197,7 +197,7 @@ def conditions(found: Iterable[Condition]) -> str:
 def _condition(operator: str, key: str, values: frozenset[str]) -> str:
     plain = operator.removeprefix("ForAnyValue:").removesuffix("IfExists")
     known = CONDITIONS.get(key.lower()) if plain in PLAIN_OPERATORS else None
-    folder = key.lower() == "s3:prefix"
+    folder = key.lower() == "s3:prefix"  # "below training/" needs no *
     several = " or ".join(sorted(value.removesuffix("*") if folder else value for value in values))
     if isinstance(known, dict):
         known, several = known.get(several), ""

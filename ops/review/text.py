@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -14,8 +13,9 @@ from ops.review.words import MARKS, Change
 WIDTH = 80  # columns
 LISTED = 15  # creations; beyond that they are counted by module
 FEW = 8  # entries of a section in the short form
-UNSCANNED = "our own rules only: NO SCANNER HAS LOOKED, ./inv plan lets it"
+UNSCANNED = "NO SCANNER HAS LOOKED, our own rules only; ./inv plan runs the scanner"
 SIGNS = {"danger": "!!", "warning": " !", "note": " ·"}
+NOTES = "Terraform's own notes, which are nothing in the account"  # terraform_data
 
 
 def render(review: Review, *, short: bool = False) -> str:
@@ -28,7 +28,7 @@ def render(review: Review, *, short: bool = False) -> str:
             _model(review.models),
             [line for note in (*review.endpoint, *review.notes) for line in _wrapped(note)],
             _bill(review.bill, short=short),
-            _titled("Who may do what", _rights(review), few=short),
+            _titled(review.rights_title, _rights(review), few=short),
         ]
     sections.append(_titled("Changed outside Terraform since the last apply", _drift(review), few=short))
     if review.has_changes:
@@ -80,14 +80,14 @@ def _changes(review: Review, *, short: bool) -> list[str]:
         for change in of_action:
             lines += _hanging(f"  {mark} ", change.text)
             if not short:
-                lines += _hanging("      ", shorter(change.address), hyphens=True)
+                lines += _hanging("      ", shorter(change.address))
             for detail in change.details:
                 lines += _hanging("      · ", detail)
     if own:
         names = ", ".join(
             f"{MARKS[change.action]} {shorter(change.address.rpartition('.')[2])}" for change in own
         )
-        lines += _hanging("    ", f"and {len(own)} of Terraform's own notes: {names}")
+        lines += _hanging("    ", f"and {len(own)} of {NOTES}: {names}")
     if review.outputs and not short:
         named = ", ".join(review.outputs) if len(review.outputs) <= FEW else str(len(review.outputs))
         lines += _hanging("    ", f"Outputs that change: {named}")
@@ -126,15 +126,17 @@ def verdict(better: bool | None) -> str:
 def _bill(bill: Bill | None, *, short: bool) -> list[str]:
     if bill is None:
         return []
-    amounts = f"{dollars(bill.before)} → {dollars(bill.after)}"
-    line = f"Cost: {amounts} a month, at most {dollars(bill.worst)} at maximal capacity"
+    amounts = "" if bill.before == bill.after else f"{dollars(bill.before)} → "
+    same = "as now, " if bill.before == bill.after else ""
+    line = f"Cost: {amounts}{dollars(bill.after)} a month, {same}at most {dollars(bill.worst)} at maximal capacity"
     dated = f" (prices of {bill.as_of})" if bill.as_of else ""
     lines = _wrapped(f"{line}{dated}.")
     if short:
         return lines
     rows = [line for line in bill.lines if line.before != line.after or line.before is None]
-    if rows:
-        lines.append(f"  {'':32} {'now':>10} {'after':>10} {'at most':>10}")
+    if not rows:
+        return lines
+    lines.append(f"  {'':32} {'now':>10} {'after':>10} {'at most':>10}")
     for row in rows:
         amount = " ".join(f"{dollars(value):>10}" for value in (row.before, row.after, row.worst))
         lines.append(f"  {row.name[:32]:32} {amount}")
@@ -154,7 +156,7 @@ def _rights(review: Review) -> list[str]:
     signs = {"widens": "+", "narrows": "-", "changes": "~"}
     return [
         line
-        for change in review.rights
+        for change in review.rights_besides
         for line in [f"{signs[change.kind]} {change.who} {change.text}".strip()]
     ]
 
@@ -231,11 +233,34 @@ def _titled(title: str, entries: list[str], *, few: bool) -> list[str]:
 
 def _wrapped(note: str) -> list[str]:
     indent = " " * (len(note) - len(note.lstrip()))
-    return textwrap.wrap(note, WIDTH, initial_indent="", subsequent_indent=indent or "  ")
+    return list(_filled(indent, note, indent or "  "))
 
 
-def _hanging(lead: str, text: str, *, hyphens: bool = False) -> Iterator[str]:
+def _hanging(lead: str, text: str) -> Iterator[str]:
     indent = " " * (len(lead) + (2 if not lead.strip() or lead.strip() in "+-~±" else 0))
-    yield from textwrap.wrap(
-        " ".join(text.split()), WIDTH, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=hyphens
-    )
+    return _filled(lead, text, indent)
+
+
+def _filled(lead: str, text: str, indent: str) -> Iterator[str]:
+    """Yield lines that end between words; one that is too long for any, such as an ARN, has lines of its own."""
+    line, empty = lead, True
+    for word in text.split():
+        if not empty and len(line) + 1 + len(word) > WIDTH:
+            yield line
+            line, empty = indent, True
+        line, empty = line + (word if empty else f" {word}"), False
+        while len(line) > WIDTH:
+            at = _break(line, len(indent))
+            yield line[:at]
+            line = indent + line[at:]
+    if not empty:
+        yield line
+
+
+def _break(line: str, least: int) -> int:
+    """Return where to break a word: after a colon or a slash, or else a dot, a hyphen, or where the line ends."""
+    for signs in (":/", ".-_"):
+        at = max(line.rfind(sign, least + 1, WIDTH) for sign in signs) + 1
+        if at > least + 1:
+            return at
+    return WIDTH

@@ -15,6 +15,7 @@ MARKS = {
     "destroy": "-", "replace": "±", "forget": "×", "update": "~", "create": "+", "import": "<", "move": ">",
 }  # fmt: skip
 UNKNOWN = "known after the apply"
+FORCING = 3  # reasons for a replacement that are named
 SETTINGS = {"environment", "environment_variables", "variables", "Environment"}  # their values are never told
 
 
@@ -65,13 +66,15 @@ def of_difference(kind: Kind, difference: Difference) -> str | None:
             return None
         label = f"tag {'.'.join(parts[1:])}" if parts[0] == "tags" else humanized(" ".join(parts[-2:]))
         label = label.removeprefix("triggers replace ")
+    if difference.unknown and label.endswith("changes"):
+        return f"{label.removesuffix('changes')}will be known only after the apply"
     if difference.document:
-        return label if label.endswith(("changes", "who may do what")) else f"{label} changes"
+        return label if label.endswith("changes") else f"{label} changes"
     before = shown(difference.before)
     after = UNKNOWN if difference.unknown else shown(difference.after)
     if "{before}" in label:
         return label.format(before=before, after=after)
-    if label.endswith(("changes", "who may do what")):
+    if label.endswith("changes"):
         return label
     return label if "another" in label and difference.unknown else f"{label}: {before} → {after}"
 
@@ -148,10 +151,13 @@ def _why(entry: dict[str, Any], kind: Kind) -> str:
     if reason == "replace_because_tainted":
         return ": making it did not succeed"
     if reason == "replace_by_triggers":
-        return ": what it follows is"
+        return ": something that it follows is made anew"
     paths = {".".join(str(part) for part in path if not isinstance(part, int)) for path in _forcing(entry)}
-    labels = dict.fromkeys(_label(kind, path) for path in sorted(paths))
-    return f": its {' and its '.join(labels)} change{'s' if len(labels) == 1 else ''}" if labels else ""
+    whole = [path for path in sorted(paths) if not any(path.startswith(f"{other}.") for other in paths)]
+    labels = [f"its {label}" for label in dict.fromkeys(_label(kind, path) for path in whole)]
+    if len(labels) > FORCING:
+        labels[FORCING:] = [f"{len(labels) - FORCING} things more"]
+    return f": {' and '.join(labels)} change{'s' if len(labels) == 1 else ''}" if labels else ""
 
 
 def _forcing(entry: dict[str, Any]) -> list[list[Any]]:
@@ -164,9 +170,12 @@ def _label(kind: Kind, path: str) -> str:
     known = kind.words.get(path, "")
     if known and len(known) < 30 and "{" not in known and "changes" not in known:
         return known
-    return {"production_variants.model_name": "model", "triggers_replace": "content"}.get(
-        path, humanized(path.rpartition(".")[2])
-    )
+    named = {
+        "production_variants.model_name": "model",
+        "triggers_replace": "content",
+        "data_capture_config": "recording of requests",
+    }
+    return named.get(path, humanized(path.rpartition(".")[2]))
 
 
 def _name(kind: Kind, change: dict[str, Any]) -> str:

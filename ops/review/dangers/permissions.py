@@ -132,13 +132,13 @@ def boundary(scene: Scene) -> Iterator[Hit]:
     "warning",
     when="a policy changes into what only the apply will know, because something that it names is made by it.",
     why="Whether somebody may do more then cannot be told from the plan.",
-    remedy="Look at the policy's source, or apply in two steps: what it names first.",
+    remedy="Read the policy in the diff of terraform/, or apply in two steps: what it names first.",
 )
 def unknown(scene: Scene) -> Iterator[Hit]:
     found = rights.unknown(scene.resources)
     if found:
-        more = f", and of {len(found) - 1} more," if len(found) > 1 else ""
-        yield found[0].address, f"The policy of {holders.who(found[0])}{more} is not known yet."
+        whose = rights.together(map(holders.who, found))
+        yield found[0].address, f"What the policy of {whose} will allow is not known until the apply."
 
 
 @rule(

@@ -81,7 +81,11 @@ def test_the_exit_code_tells_what_the_plan_holds(more: dict[str, Any], code: int
 def test_the_headline_counts_and_the_verdict_says_what_needs_an_approval() -> None:
     assert review().headline == "1 to update."
     assert review().verdict == ""
-    assert full().verdict == "NEEDS APPROVAL: 2 dangers and 1 policy finding of high severity."
+    assert full().verdict == "NEEDS APPROVAL: 2 dangers and 1 policy finding (high)."
+    worst = replace(FOUND, severity="critical")
+    assert review(findings=(worst,)).verdict == "NEEDS APPROVAL: 1 policy finding (critical)."
+    both = review(findings=(worst, FOUND, FOUND)).verdict
+    assert both == "NEEDS APPROVAL: 3 policy findings (1 critical and 2 high)."
     assert review(changes=(), outputs=("a", "b")).headline == "Only outputs change: a, b."
 
 
@@ -92,6 +96,29 @@ def test_no_line_is_wider_than_a_terminal(dangers: int, short: bool) -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
     assert text.count("!! DANGER: The count falls") == dangers
     assert text.count("Requests are refused.") == min(dangers, 1)  # what is the same is told once
+
+
+def test_a_word_that_is_too_long_for_a_line_is_broken_after_a_colon_or_a_slash() -> None:
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:hyper-parameter-tuning-job/kennel-production-*"
+    text = review(
+        dangers=(replace(GRAVE, text=f"A role may now be taken on for {arn} (aws:SourceArn)."),)
+    ).text()
+    assert (
+        "   arn:aws:sagemaker:us-east-1:123456789012:hyper-parameter-tuning-job/\n   kennel-production-* ("
+        in text
+    )
+
+
+def test_what_a_danger_tells_of_rights_is_not_told_again() -> None:
+    rights = tuple(
+        RightsChange("p", who, "widens", "may now also do s3:* on any bucket")
+        for who in ("the role r", "the role q")
+    )
+    told = review(
+        dangers=(replace(GRAVE, text="The role r may now also do s3:* on any bucket."),), rights=rights
+    ).text()
+    assert told.count("role r may now also") == told.count("role q may now also") == 1
+    assert "Who may do what, besides what is told above:" in told
 
 
 def test_the_text_has_every_section_and_the_short_one_what_matters() -> None:

@@ -149,7 +149,8 @@ def test_a_policy_that_is_known_only_later_is_named() -> None:
         {"role": "r"},
         unknown={"policy": True},
     )
-    assert said(later) == ["changes: the role r becomes what is known only when the plan is applied"]
+    told = "may do what only the apply will know: its policy names what is made or changed by it"
+    assert said(later) == [f"changes: the role r {told}"]
 
 
 def test_a_boundary_that_goes_is_told() -> None:

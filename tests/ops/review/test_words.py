@@ -88,7 +88,7 @@ def test_a_replacement_says_what_forces_it_and_what_comes_first() -> None:
     [
         ("replace_by_request", "is DELETED and made anew: this command asks for it"),
         ("replace_because_tainted", "is DELETED and made anew: making it did not succeed"),
-        ("replace_by_triggers", "is DELETED and made anew: what it follows is"),
+        ("replace_by_triggers", "is DELETED and made anew: something that it follows is made anew"),
     ],
 )
 def test_a_replacement_that_no_attribute_forces_says_why(reason: str, text: str) -> None:
@@ -118,7 +118,7 @@ def test_settings_are_named_and_never_told() -> None:
 def test_a_policy_is_not_dumped() -> None:
     before, after = ({"role": "r", "policy": json.dumps({"Statement": [number]})} for number in (1, 2))
     change = only("aws_iam_role_policy.this", before, after)
-    assert change.text == "Policy of the role r: its rights change: see who may do what"
+    assert change.text == "Policy of the role r: what it allows changes"
 
 
 @pytest.mark.parametrize(
