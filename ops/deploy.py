@@ -110,7 +110,8 @@ class Deployment:
         self.discard()
         running = fleet.look(self.stage, outputs.get("endpoint_name"))
         arguments = self._variables(model, outputs, running, rollout)
-        if running is not None and fleet.recorded_config(self.terraform.state()) != running.config:
+        state = self.terraform.state()
+        if running is not None and fleet.recorded_config(state) != running.config:
             self.say(
                 "The last update was rolled back, and so the endpoint gets a new configuration. The reason was: "
                 f"{running.reason or 'none given'}"
@@ -122,7 +123,8 @@ class Deployment:
         moved = update.of_plan(shown_plan, running)
         review = make.make(
             self.stage, self.terraform, self.plan_file, shown_plan, has_changes=has_changes, fleet=running,
-            models=(deployed, model), update=moved, rollout=rollout, scan=scan,
+            models=(deployed, model), update=moved, rollout=rollout,
+            state_version=state.get("terraform_version", ""), scan=scan,
         )  # fmt: skip
         essence = update.essence(shown_plan)
         planned = Planned(

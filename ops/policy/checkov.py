@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ml.data.files import PART, sweep
 from ml.errors import KennelError
 from ops import files
 from ops.paths import WORK
@@ -23,6 +24,7 @@ from ops.review.resources import resources
 WITHOUT = "./inv plan --no-scan plans without the scanner, and the review says so"
 TOOL = Tool("checkov", Path(__file__).with_name("requirements.txt"), WITHOUT)
 SECONDS = 300  # it takes 4 s of processor time
+SCRATCH = WORK / "scan"
 RESULTS = WORK / "policy"  # what it said, by plan and version: names and addresses, no values
 KEPT = 20
 
@@ -40,6 +42,8 @@ def findings(plan: dict[str, Any], plan_file: Path) -> list[Finding]:
     Raises:
         KennelError: it could not be installed, or did not do its work.
     """
+    SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sweep(SCRATCH)  # plans with their secrets, of scans that were killed
     if not plan.get("planned_values", {}).get("root_module"):
         return []  # nothing will be there
     digest = hashlib.sha256(plan_file.read_bytes()).hexdigest()
@@ -86,7 +90,7 @@ def failed_checks(said: str) -> list[dict[str, str]]:
 def _run(plan: dict[str, Any]) -> str:
     """Return what checkov prints of the plan. It reads a file: ours alone may read it too, and it goes again."""
     python = TOOL.ensure()
-    with tempfile.TemporaryDirectory(prefix="kennel-policy-") as folder:  # mode 0700
+    with tempfile.TemporaryDirectory(prefix=PART, dir=SCRATCH) as folder:  # mode 0700
         file = Path(folder) / "plan.json"
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:  # noqa: PTH123
             json.dump(follow(plan), output)

@@ -44,6 +44,7 @@ class Facts:
     model: Model | None = None
     update: Update | None = None  # of the endpoint
     account: Account = field(default_factory=Account)
+    state_version: str = ""  # of the Terraform that wrote the state last; empty: there is none
     live_configs: frozenset[str] = frozenset()  # names of endpoint configurations in the account
     live_models: frozenset[str] = frozenset()  # names of SageMaker models in the account
 

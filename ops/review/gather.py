@@ -34,6 +34,7 @@ def facts(
     fleet: Fleet | None,
     models: tuple[Model | None, Model | None],
     update: Update | None,
+    state_version: str,
 ) -> Facts:
     """Return what the judges need; `models` are the deployed one and the stage's, `plan` is without secrets."""
     touched = {
@@ -53,6 +54,7 @@ def facts(
         account=_account(
             stage, instances=scales, functions=any(kind == "aws_lambda_function" for kind, _ in touched)
         ),
+        state_version=state_version,
         live_configs=_names(sagemaker, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
         live_models=_names(sagemaker, "list_models", "Models", "ModelName"),
     )

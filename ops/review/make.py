@@ -32,6 +32,7 @@ def make(
     models: tuple[Model | None, Model | None],
     update: Update | None,
     rollout: Rollout | None,
+    state_version: str,
     scan: bool,
 ) -> Review:
     """Return the review of a plan as Terraform has it; `models` are the deployed one and the one to deploy.
@@ -46,7 +47,7 @@ def make(
         notes = (f"Traffic ({rollout}): nothing to move, the endpoint's configuration stays.",)
     findings = policy.findings(plan, plan_file, scan=scan) if has_changes else []
     return Review.of(
-        gather.facts(stage, hider.plan, fleet, models, update),
+        gather.facts(stage, hider.plan, fleet, models, update, state_version),
         gather.header(stage, plan, plan_file, policy.scanner() if scan else ""),
         hider=hider,
         has_changes=has_changes,

@@ -38,8 +38,8 @@ def destroyed(scene: Scene) -> Iterator[Hit]:
         "so later."
     ),
     remedy=(
-        "Keep what forces it, its name above all; an update keeps the old instances until the new ones "
-        "answer."
+        "Keep what forces it, its name above all, or whether alarms undo an update "
+        "(endpoint.deployment.rollback_on_alarms); an update keeps the old instances until the new ones answer."
     ),
 )
 def replaced(scene: Scene) -> Iterator[Hit]:

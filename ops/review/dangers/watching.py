@@ -17,7 +17,11 @@ ROLLBACK = ("deployment_config", 0, "auto_rollback_configuration", 0, "alarms")
     "danger",
     when="an update of the endpoint is no longer undone by alarms, or by fewer of them.",
     why="A model that fails then serves until somebody notices and goes back by hand.",
-    remedy="Keep endpoint.deployment.rollback_on_alarms = true, and the alarms that it names.",
+    remedy=(
+        "Keep endpoint.deployment.rollback_on_alarms = true, and the alarms that it names: without any, the provider "
+        "replaces the endpoint. Where they undo what they should not, raise their thresholds for a while "
+        "(observability.endpoint_alarms)."
+    ),
 )
 def rollback_alarms(scene: Scene) -> Iterator[Hit]:
     destroyed = {one.called("alarm_name") for one in scene.of(ALARM) if one.goes and not one.after}

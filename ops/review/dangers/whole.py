@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -78,6 +79,23 @@ def moved(scene: Scene) -> Iterator[Hit]:
     for one in scene.resources:
         if one.moved_from:
             yield one.address, f"It was {one.moved_from}."
+
+
+@rule(
+    "terraform-newer",
+    "note",
+    when="the state was last written by an earlier version of Terraform (1.9 and 1.10, not 1.9.1 and 1.9.2).",
+    why="Whoever has the earlier version may not be able to read the state any more, and an apply cannot be undone.",
+    remedy="Have everybody who plans this stage, and its pipeline, take the new version first.",
+)
+def newer(scene: Scene) -> Iterator[Hit]:
+    then, now = scene.facts.state_version, str(scene.facts.plan.get("terraform_version", ""))
+    if then and now and _minor(then) < _minor(now):
+        yield "the state", f"Terraform {then} wrote the state last; this plan's apply writes it with {now}."
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 @rule(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,7 @@ class Fake:
         self.plan_file.write_bytes(b"the plan")
         monkeypatch.setattr(checkov, "TOOL", FakeTool("checkov", checkov.TOOL.lock, checkov.WITHOUT, folder))
         monkeypatch.setattr(checkov, "RESULTS", folder / "results")
+        monkeypatch.setattr(checkov, "SCRATCH", folder / "scratch")
 
     def does(self, then: str) -> None:
         program = self.folder / "fake.py"
@@ -130,6 +133,20 @@ def test_nobody_else_reads_the_plan_and_nothing_of_it_stays(fake: Fake) -> None:
     assert not Path(call["folder"]).exists()
     kept = [file.read_text() for file in (fake.folder / "results").iterdir()]
     assert "planted-secret" not in "".join(kept)
+
+
+def test_what_a_killed_scan_left_goes_with_the_next(fake: Fake) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    left, working = (fake.folder / "scratch" / f".part-{pid}-abc" for pid in (killed.pid, os.getpid()))
+    for folder in (left, working):
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text("planted-secret")
+    checkov.findings(PLAN, fake.plan_file)
+    assert not left.exists()
+    assert working.is_dir()  # somebody's who is at it
+    (call,) = fake.calls
+    assert Path(call["folder"]).parent == fake.folder / "scratch"
 
 
 def test_it_gets_nothing_of_our_environment_and_no_network(

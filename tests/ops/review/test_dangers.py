@@ -337,6 +337,28 @@ def test_a_model_is_worse_from_a_point_of_accuracy_on(accuracies: tuple[float, f
     assert found == ({"model-worse"} if worse else set())
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (
+            "1.9.8",
+            "1.11.4",
+            ["Terraform 1.9.8 wrote the state last; this plan's apply writes it with 1.11.4."],
+        ),
+        ("1.11.0", "1.11.4", []),
+        ("1.12.0", "1.11.4", []),
+        ("", "1.11.4", []),
+    ],
+)
+def test_a_newer_terraform_is_noted_where_earlier_ones_may_not_follow(
+    then: str, now: str, told: list[str]
+) -> None:
+    found = dangers.find(Facts("dev", "us-east-1", {"terraform_version": now}, state_version=then))
+    assert [(danger.rule, danger.severity, danger.text) for danger in found] == [
+        ("terraform-newer", "note", text) for text in told
+    ]
+
+
 def test_classes_that_a_model_no_longer_knows_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     manifests = {"a": {"classes": ["beagle", "boxer"]}, "b": {"classes": ["boxer", "pug"]}}
     monkeypatch.setattr(models, "manifest_of", lambda model: manifests[model.name])
