@@ -363,6 +363,21 @@ class ExecutingLambdaBackend(LambdaBackend):
 
     # -- URLs
 
+    def add_permission(self, function_name: str, qualifier: str, raw: str) -> dict[str, Any]:
+        """Moto leaves what limits a statement to a URL outside its conditions, where it limits nothing."""
+        statement = super().add_permission(function_name, qualifier, raw)
+        auth, via_url = (
+            statement.pop(name, None) for name in ("FunctionUrlAuthType", "InvokedViaFunctionUrl")
+        )
+        limits = {}
+        if auth is not None:
+            limits["StringEquals"] = {"lambda:FunctionUrlAuthType": auth}
+        if via_url is not None:
+            limits["Bool"] = {"lambda:InvokedViaFunctionUrl": str(via_url).lower()}
+        for operator, keys in limits.items():
+            statement.setdefault("Condition", {}).setdefault(operator, {}).update(keys)
+        return statement
+
     def create_url(self, function_name: str, qualifier: str | None, config: dict[str, Any]) -> UrlConfig:
         function = self.get_function(function_name, qualifier)
         key = function.function_name, qualifier

@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 A URL is served at <cloud>/_lambda-url/<id>/, which is what GetFunctionUrlConfig answers because it needs no DNS
 (Terraform, which looks for it in the host name, then shows a url_id of "127"), and for requests whose Host is
 <id>.lambda-url.<region>.localhost. With AuthType AWS_IAM a request must be signed for the service lambda by
-somebody who may lambda:InvokeFunctionUrl. With NONE the function's policy must let everybody invoke it, as on AWS.
+somebody who may lambda:InvokeFunctionUrl and, as AWS asks of URLs made since October 2025, lambda:InvokeFunction, which
+lambda:InvokedViaFunctionUrl can limit to the URL. With NONE the function's policy must let everybody do both.
 """
 
 from __future__ import annotations
@@ -235,17 +236,20 @@ def _may(environ: dict[str, Any], url: UrlConfig) -> bool:
     caller: Caller | None = environ.get(CALLER)
     if caller is None or caller.signature is None or caller.signature.service != "lambda":
         return False
-    keys = {"lambda:functionurlauthtype": ["AWS_IAM"], "lambda:functionarn": [url.arn]}
-    return may(environ, Ask("lambda:InvokeFunctionUrl", url.arn, keys))
+    of_url = {"lambda:functionurlauthtype": ["AWS_IAM"], "lambda:functionarn": [url.arn]}
+    via_url = {"lambda:invokedviafunctionurl": ["true"]}
+    return may(environ, Ask("lambda:InvokeFunctionUrl", url.arn, of_url)) and may(
+        environ, Ask("lambda:InvokeFunction", url.arn, via_url)
+    )
 
 
 def _is_public(function: Any) -> bool:
+    open_to_all = set()
     for statement in function.policy.statements:
         principal = statement.get("Principal")
-        everybody = principal == "*" or (isinstance(principal, dict) and principal.get("AWS") == "*")
-        if everybody and statement.get("Action") in ("lambda:InvokeFunctionUrl", "lambda:*"):
-            return True
-    return False
+        if principal == "*" or (isinstance(principal, dict) and principal.get("AWS") == "*"):
+            open_to_all.add(statement.get("Action"))
+    return "lambda:*" in open_to_all or open_to_all >= {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
 
 
 def _refusal(status: int, message: str, error: str | None = None) -> tuple[int, dict[str, str], bytes]:

@@ -51,6 +51,20 @@ def signed(url: str, *keys: str) -> dict[str, str]:
     return dict(request.headers.items())
 
 
+def open_url(aws: Any, name: str) -> None:
+    aws.functions.add_permission(
+        FunctionName=name, StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*",
+        FunctionUrlAuthType="NONE",
+    )  # fmt: skip
+
+
+def open_function(aws: Any, name: str) -> None:
+    aws.functions.add_permission(
+        FunctionName=name, StatementId="function", Action="lambda:InvokeFunction", Principal="*",
+        InvokedViaFunctionUrl=True,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def publish(aws: Any) -> Callable[..., str]:
     """Deploys a function with a URL that everybody may call; returns the URL."""
@@ -58,13 +72,8 @@ def publish(aws: Any) -> Callable[..., str]:
     def deploy(source: str, auth: str = "NONE", public: bool = True, **options: Any) -> str:
         name = aws.deploy(source, **options)
         if public:
-            aws.functions.add_permission(
-                FunctionName=name,
-                StatementId="public",
-                Action="lambda:InvokeFunctionUrl",
-                Principal="*",
-                FunctionUrlAuthType="NONE",
-            )
+            open_url(aws, name)
+            open_function(aws, name)
         url: str = aws.functions.create_function_url_config(FunctionName=name, AuthType=auth)["FunctionUrl"]
         return url
 
@@ -176,15 +185,33 @@ def test_with_iam_a_role_needs_the_right_to_this_url(aws: Any, publish: Callable
     role = iam.create_role(RoleName="url", AssumeRolePolicyDocument=json.dumps({"Statement": trust}))["Role"]
     given = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="caller")["Credentials"]
     keys = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-    for resource, status in ((f"{arn}-2", 403), (arn, 200)):
-        right = {"Effect": "Allow", "Action": "lambda:InvokeFunctionUrl", "Resource": resource}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": right})
+    both, via_url = ["lambda:InvokeFunctionUrl", "lambda:InvokeFunction"], "lambda:InvokedViaFunctionUrl"
+    for actions, resource, status in (
+        (both, f"{arn}-2", 403),
+        (both[:1], arn, 403),
+        (both[1:], arn, 403),
+        (both, arn, 200),
+    ):
+        rights = [{"Effect": "Allow", "Action": action, "Resource": resource} for action in actions]
+        if actions == both:
+            rights[1]["Condition"] = {"Bool": {via_url: "true"}}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": rights})
         iam.put_role_policy(RoleName="url", PolicyName="p", PolicyDocument=policy)
         assert ask(url, headers=signed(url, *keys)).status == status
+    directly = clients(aws.info, key=keys[0], secret=keys[1], token=keys[2])("lambda")
+    with pytest.raises(ClientError, match="is not authorized to perform: lambda:InvokeFunction"):
+        directly.invoke(FunctionName=aws.made[-1])
 
 
-def test_a_public_url_needs_the_permission_too(aws: Any, publish: Callable[..., str]) -> None:
-    assert ask(publish(ECHO, public=False)).status == 403
+def test_a_public_url_needs_both_permissions_too(aws: Any, publish: Callable[..., str]) -> None:
+    url = publish(ECHO, public=False)
+    assert ask(url).status == 403
+    open_url(aws, aws.made[-1])
+    assert ask(url).status == 403
+    open_function(aws, aws.made[-1])
+    assert ask(url).status == 200
+    condition = json.loads(aws.functions.get_policy(FunctionName=aws.made[-1])["Policy"])["Statement"][1]
+    assert condition["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
 
 
 def test_a_throttled_url_answers_429(aws: Any, publish: Callable[..., str]) -> None:
