@@ -1,3 +1,9 @@
+locals {
+  # Through a local: Terraform puts off reading a document that names a resource itself while that changes in anything, its tags
+  # too, and a plan could not tell what the notebook may do then.
+  training_role_arn = aws_iam_role.actor["training"].arn
+}
+
 data "aws_iam_policy_document" "notebook" {
   count = var.notebook ? 1 : 0
 
@@ -30,7 +36,7 @@ data "aws_iam_policy_document" "notebook" {
   statement {
     sid       = "HandTrainingItsRole"
     actions   = ["iam:PassRole"]
-    resources = [aws_iam_role.actor["training"].arn]
+    resources = [local.training_role_arn]
 
     condition {
       test     = "StringEquals"

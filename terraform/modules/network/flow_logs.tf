@@ -1,6 +1,10 @@
 locals {
   log_groups_arn = "arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:log-group"
   flow_logs      = local.create && var.network.flow_logs
+
+  # Through a local: Terraform puts off reading a document that names a resource itself while that changes in anything, its tags
+  # too, and a plan could not tell what the role may do then.
+  flow_logs_arn = one(aws_cloudwatch_log_group.flow_logs[*].arn)
 }
 
 resource "aws_cloudwatch_log_group" "flow_logs" {
@@ -39,7 +43,7 @@ data "aws_iam_policy_document" "flow_logs" {
   statement {
     sid       = "WriteFlowLogs"
     actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = ["${aws_cloudwatch_log_group.flow_logs[0].arn}:*"]
+    resources = ["${local.flow_logs_arn}:*"]
   }
 
   statement {

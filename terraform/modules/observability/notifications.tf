@@ -8,13 +8,19 @@ resource "aws_sns_topic" "alarms" {
   kms_master_key_id = var.observability.notifications.kms_key_arn
 }
 
+locals {
+  # Through a local: Terraform puts off reading a document that names a resource itself while that changes in anything, its tags
+  # too, and a plan could not tell what the topic allows then.
+  topic_arn = one(aws_sns_topic.alarms[*].arn)
+}
+
 data "aws_iam_policy_document" "alarms" {
   count = var.observability.notifications == null ? 0 : 1
 
   statement {
     sid       = "PublishAlarms"
     actions   = ["sns:Publish"]
-    resources = [aws_sns_topic.alarms[0].arn]
+    resources = [local.topic_arn]
 
     principals {
       type        = "Service"

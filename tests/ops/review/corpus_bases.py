@@ -88,6 +88,7 @@ class Case:
 
     name: str
     words: tuple[str, ...]  # in the review's text
+    not_said: tuple[str, ...] = ()
     dangers: frozenset[str] = frozenset()  # the rules that make it need an approval
     base: Base = SCALED
     set: Mapping[str, Any] = field(default_factory=dict)  # variables, laid over the base's

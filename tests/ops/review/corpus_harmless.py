@@ -76,7 +76,12 @@ HARMLESS = [
             }
         },
     ),
-    Case("a tag more", words=("tag",), set={"tags": {"team": "vision"}}),
+    Case(
+        "a tag more",
+        words=("tag",),
+        not_said=("Who may do what", "WARNING"),
+        set={"tags": {"team": "vision"}},
+    ),
     Case("logs that are kept longer", words=("90",), set={"lambda": {"log_retention_days": 90}}),
     Case(
         "somebody more who hears of alarms",

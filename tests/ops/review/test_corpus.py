@@ -35,6 +35,7 @@ def test_what_needs_an_approval_is_flagged_and_nothing_else(case: Case, stages: 
     assert flagged == case.dangers
     plain = " ".join(text.split())  # lines are wrapped
     assert [word for word in case.words if word not in plain] == []
+    assert [word for word in case.not_said if word in plain] == []
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
