@@ -48,7 +48,9 @@ def ensure(stage: Stage) -> bool:
         return False
     # These alone: roles of a pipeline that bootstrap has made, too, are for ci.setup to change.
     targets = ["-target=aws_s3_bucket.state", "-target=module.state_bucket"]
-    bootstrap(stage).apply_directly([*variables(stage), *targets], lambda _: None)
+    terraform = bootstrap(stage)
+    terraform.untaint("aws_s3_bucket.state")
+    terraform.apply_directly([*variables(stage), *targets], lambda _: None)
     keep_record(stage)
     return True
 

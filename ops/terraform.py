@@ -184,6 +184,14 @@ class Terraform:
         if known:
             self._plain("state", "rm", *known)
 
+    def untaint(self, address: str) -> None:
+        """Keep what was made, though the cloud failed when it was looked at: it would be made anew otherwise."""
+        kind, _, name = address.partition(".")
+        for resource in self.state().get("resources", []):
+            tainted = any(instance.get("status") == "tainted" for instance in resource["instances"])
+            if tainted and (resource["type"], resource["name"]) == (kind, name):
+                self._plain("untaint", address)
+
     def push_state(self, file: Path) -> None:
         """Store a state that could not be stored before; Terraform refuses one older than what is there."""
         self._plain("state", "push", str(file))

@@ -19,10 +19,22 @@ TASKS = [  # the order in which they need least to be made ready for them
 ]  # fmt: skip
 STATES = [grammar.NOTHING] * 6 + [grammar.DEPLOYED] * 9
 STATES += [grammar.NEW_MODEL, grammar.DEPLOYED, grammar.NEW_MODEL, grammar.DEPLOYED, grammar.DEPLOYED]
+HALF_MADE = {
+    "service": "s3",
+    "operation": "HeadBucket",
+    "kind": "denied",
+    "after": 3,
+    "count": 2,
+}  # the state's bucket
+STILL_LOCKED = {"service": "s3", "operation": "DeleteObject", "kind": "denied", "count": 9}
 RUNS = [
-    grammar.run(number, task, SEED, state)
-    for number, (task, state) in enumerate(zip(TASKS, STATES, strict=True))
+    grammar.Run(-1, "plan", grammar.NOTHING, [HALF_MADE]),
+    *(
+        grammar.run(number, task, SEED, state)
+        for number, (task, state) in enumerate(zip(TASKS, STATES, strict=True))
+    ),
 ]
+RUNS.insert(16, grammar.Run(-2, "plan", grammar.DEPLOYED, [STILL_LOCKED]))
 
 
 @pytest.fixture(scope="module")
