@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -35,3 +37,14 @@ def clients(
         )  # fmt: skip
 
     return client
+
+
+def person(cloud: CloudInfo, root: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Clients of a new user who may take on every role that lets the account in, which root may not."""
+    iam, name = root("iam"), f"person-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    right = {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [right]})
+    iam.put_user_policy(UserName=name, PolicyName="roles", PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return clients(cloud, key=key["AccessKeyId"], secret=key["SecretAccessKey"])

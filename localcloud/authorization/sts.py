@@ -35,6 +35,8 @@ class Sts(TokenResponse):
     def assume_role(self) -> ActionResult:
         """The caller's right and the role's trust have been judged before the request came here."""
         caller = _caller()
+        if caller.principal.is_root:
+            raise Refused("AccessDenied", "Roles may not be assumed by root accounts.", 403)
         arn = str(self._get_param("RoleArn"))
         chained = caller.principal.kind == "role"
         session = self._session(arn, source=caller.session, chained=chained)

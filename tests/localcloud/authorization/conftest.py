@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localcloud.control import CloudInfo
-from tests.clients import clients
+from tests.clients import clients, person
 
 ACCOUNT, OTHER = "123456789012", "210987654321"
 
@@ -42,6 +42,7 @@ def other(cloud: CloudInfo) -> Client:
 def as_role(cloud: CloudInfo, client: Client) -> AsRole:
     """Clients of a role that may do this much; `boundary` and `session` are statements, too."""
     numbers = itertools.count()
+    tester = person(cloud, client)
 
     def connect(
         *statements: dict[str, Any],
@@ -61,7 +62,7 @@ def as_role(cloud: CloudInfo, client: Client) -> AsRole:
         if statements:
             iam.put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=document(*statements))
         narrowed = {"Policy": document(*session)} if session is not None else {}
-        made = connected(cloud, client("sts").assume_role(RoleArn=arn, RoleSessionName="tester", **narrowed))
+        made = connected(cloud, tester("sts").assume_role(RoleArn=arn, RoleSessionName="tester", **narrowed))
         _names[made] = name
         return made
 

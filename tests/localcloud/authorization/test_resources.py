@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.control import CloudInfo
-from tests.clients import clients
+from tests.clients import clients, person
 from tests.localcloud.authorization.conftest import (
     ACCOUNT,
     OTHER,
@@ -48,7 +48,7 @@ def stranger(other: Client, cloud: CloudInfo, name: str, *statements: dict[str, 
     ]
     if statements:
         other("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
-    return connected(cloud, other("sts").assume_role(RoleArn=arn, RoleSessionName="stranger"))
+    return connected(cloud, person(cloud, other)("sts").assume_role(RoleArn=arn, RoleSessionName="stranger"))
 
 
 def test_another_accounts_bucket_takes_both_sides(

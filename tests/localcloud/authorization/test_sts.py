@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from localcloud.control import CloudInfo
-from tests.clients import clients
+from tests.clients import clients, person
 from tests.localcloud.authorization.conftest import (
     ACCOUNT,
     OTHER,
@@ -95,25 +95,31 @@ def test_another_accounts_role_takes_both_sides(
     assert "of-the-other-account" not in [one["Name"] for one in client("s3").list_buckets()["Buckets"]]
 
 
-def test_sessions_last_as_long_as_the_role_says(client: Client) -> None:
+def test_root_takes_on_no_role(client: Client) -> None:
+    arn = role(client("iam"), "open", trust({"AWS": ACCOUNT}))
+    told = code(client("sts").assume_role, RoleArn=arn, RoleSessionName="root")
+    assert told == ("AccessDenied", "Roles may not be assumed by root accounts.")
+
+
+def test_sessions_last_as_long_as_the_role_says(cloud: CloudInfo, client: Client) -> None:
+    sts = person(cloud, client)("sts")
     arn = role(client("iam"), "short", trust({"AWS": ACCOUNT}), MaxSessionDuration=3600)
-    told, said = code(client("sts").assume_role, RoleArn=arn, RoleSessionName="long", DurationSeconds=7200)
+    told, said = code(sts.assume_role, RoleArn=arn, RoleSessionName="long", DurationSeconds=7200)
     assert (told, "MaxSessionDuration" in said) == ("ValidationError", True)
-    assert code(client("sts").assume_role, RoleArn=arn, RoleSessionName="no blanks")[0] == "ValidationError"
+    assert code(sts.assume_role, RoleArn=arn, RoleSessionName="no blanks")[0] == "ValidationError"
 
 
 def test_tags_of_a_session_take_their_own_right(cloud: CloudInfo, client: Client) -> None:
     tags = [{"Key": "Team", "Value": "dogs"}]
+    sts = person(cloud, client)("sts")
     plain = role(client("iam"), "untaggable", trust({"AWS": ACCOUNT}))
-    assert (
-        code(client("sts").assume_role, RoleArn=plain, RoleSessionName="me", Tags=tags)[0] == "AccessDenied"
-    )
+    assert code(sts.assume_role, RoleArn=plain, RoleSessionName="me", Tags=tags)[0] == "AccessDenied"
     arn = role(client("iam"), "taggable", trust({"AWS": ACCOUNT}, ["sts:AssumeRole", "sts:TagSession"]))
     theirs = allow("s3:ListAllMyBuckets", Condition={"StringEquals": {"aws:PrincipalTag/Team": "dogs"}})
     client("iam").put_role_policy(RoleName="taggable", PolicyName="p", PolicyDocument=document(theirs))
-    tagged = connected(cloud, client("sts").assume_role(RoleArn=arn, RoleSessionName="me", Tags=tags))
+    tagged = connected(cloud, sts.assume_role(RoleArn=arn, RoleSessionName="me", Tags=tags))
     tagged("s3").list_buckets()
-    untagged = connected(cloud, client("sts").assume_role(RoleArn=arn, RoleSessionName="me"))
+    untagged = connected(cloud, sts.assume_role(RoleArn=arn, RoleSessionName="me"))
     assert code(untagged("s3").list_buckets)[0] == "AccessDenied"
 
 

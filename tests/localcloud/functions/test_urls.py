@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tests.clients import clients
+from tests.clients import clients, person
 
 ECHO = "def handler(event, context):\n    return event\n"
 
@@ -180,7 +180,8 @@ def test_with_iam_an_unsigned_request_is_forbidden(aws: Any, publish: Callable[.
 def test_with_iam_a_role_needs_the_right_to_this_url(aws: Any, publish: Callable[..., str]) -> None:
     url = publish(ECHO, auth="AWS_IAM", public=False)
     arn = f"arn:aws:lambda:us-east-1:123456789012:function:{aws.made[-1]}"
-    iam, sts = (clients(aws.info)(service) for service in ("iam", "sts"))
+    iam = clients(aws.info)("iam")
+    sts = person(aws.info, clients(aws.info))("sts")
     trust = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"}
     role = iam.create_role(RoleName="url", AssumeRolePolicyDocument=json.dumps({"Statement": trust}))["Role"]
     given = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="caller")["Credentials"]
