@@ -17,7 +17,8 @@ from localcloud.sagemaker.endpoint import Endpoint
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.instance import Instance
 
-_INTERVAL = 30.0  # s between two looks at the processes; AWS publishes once a minute
+_INTERVAL = 30.0  # s of the clock between two looks at the processes; AWS publishes once a minute
+_LEAST = 2.0  # s of real time, because a look at all processes of the machine costs 20 ms
 
 
 class Usage:
@@ -42,7 +43,7 @@ class Usage:
                     resolution=FINE,
                 )
         elapsed = time.monotonic() - self._looked
-        if elapsed >= _INTERVAL:
+        if elapsed >= max(_INTERVAL / clock.current().speed, _LEAST):
             self._looked = time.monotonic()
             running = [instance for fleet in fleets for instance in fleet.running()]
             self._look_at_processes([*running, *_transforming()], elapsed)

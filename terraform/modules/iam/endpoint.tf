@@ -7,7 +7,7 @@ data "aws_iam_policy_document" "endpoint" {
   count = var.endpoint == null ? 0 : 1
 
   source_policy_documents = concat(
-    [data.aws_iam_policy_document.registry.json, data.aws_iam_policy_document.artifact_key.json],
+    [data.aws_iam_policy_document.registry.json, data.aws_iam_policy_document.artifact_key[var.endpoint.captures || var.endpoint.bulk ? "writers" : "readers"].json],
     var.endpoint.in_vpc ? [data.aws_iam_policy_document.interfaces["everywhere"].json] : [],
     data.aws_iam_policy_document.bulk[*].json,
   )

@@ -11,7 +11,7 @@ data "aws_iam_policy_document" "notebook" {
     var.data_reader_policy,
     data.aws_iam_policy_document.scratch.json,
     data.aws_iam_policy_document.uploads.json,
-    data.aws_iam_policy_document.artifact_key.json,
+    data.aws_iam_policy_document.artifact_key["writers"].json,
     data.aws_iam_policy_document.interfaces["notebook"].json,
   ])
 

@@ -1,12 +1,15 @@
 # Building blocks that the actors' documents are merged from.
 
 data "aws_iam_policy_document" "artifact_key" {
+  # An upload in parts is read again to be put together: who writes decrypts, too.
+  for_each = { readers = ["kms:Decrypt"], writers = ["kms:Decrypt", "kms:GenerateDataKey"] }
+
   # The artifact bucket's own key, if it has one: without it every read and write below is refused by KMS.
   dynamic "statement" {
     for_each = var.artifacts.kms_key_arn[*]
     content {
       sid       = "UseArtifactKey"
-      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      actions   = each.value
       resources = [statement.value]
     }
   }

@@ -4,7 +4,7 @@ data "aws_iam_policy_document" "training" {
   source_policy_documents = compact([
     var.data_reader_policy,
     data.aws_iam_policy_document.scratch.json,
-    data.aws_iam_policy_document.artifact_key.json,
+    data.aws_iam_policy_document.artifact_key["writers"].json,
     length(var.training_image_repository_arns) == 0 ? null : data.aws_iam_policy_document.registry.json,
     data.aws_iam_policy_document.interfaces["everywhere"].json,
   ])
@@ -51,7 +51,7 @@ data "aws_iam_policy_document" "training_instance" {
     var.data_reader_policy,
     data.aws_iam_policy_document.scratch.json,
     data.aws_iam_policy_document.uploads.json,
-    data.aws_iam_policy_document.artifact_key.json,
+    data.aws_iam_policy_document.artifact_key["writers"].json,
   ])
 
   statement {

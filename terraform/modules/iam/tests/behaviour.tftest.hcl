@@ -280,6 +280,42 @@ run "uses_the_artifact_key_where_there_is_one" {
     ])])
     error_message = "Whoever reads or writes artifacts must be able to use their key."
   }
+
+  assert {
+    condition = toset([
+      for actor, policy in aws_iam_role_policy.actor : actor
+      if anytrue([for statement in jsondecode(policy.policy).Statement : contains(flatten([statement.Action]), "kms:GenerateDataKey")])
+    ]) == toset(["training", "training_instance", "notebook"])
+    error_message = "Only who writes artifacts may make keys of their key."
+  }
+}
+
+run "lets_an_endpoint_that_writes_make_keys" {
+  command = plan
+
+  variables {
+    artifacts = {
+      bucket_arn        = "arn:aws:s3:::kennel-dev-artifacts"
+      kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/0123"
+      models_prefix     = "models/"
+      captures_prefix   = "captures/"
+      scratch_prefix    = "training/"
+      wheelhouse_prefix = "wheelhouse/"
+    }
+    endpoint = {
+      image         = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu"
+      log_group_arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/kennel-dev"
+      captures      = true
+    }
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_iam_role_policy.actor["endpoint"].policy).Statement :
+      statement.Sid == "UseArtifactKey" && contains(flatten([statement.Action]), "kms:GenerateDataKey")
+    ])
+    error_message = "Records of requests are encrypted with the bucket's key."
+  }
 }
 
 run "bounds_every_role_by_choice" {
