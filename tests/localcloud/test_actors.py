@@ -25,7 +25,7 @@ def model(client: Client) -> None:
 
 
 def role(client: Client, service: str, *actions: str) -> str:
-    arn = f"arn:aws:iam::{ACCOUNT}:role/actor-{next(numbers)}"
+    arn = f"arn:aws:iam::{ACCOUNT}:role/worker-{next(numbers)}"
     make_role(client("iam"), arn, f"{service}.amazonaws.com", *actions)
     return arn
 
@@ -43,7 +43,7 @@ def interfaces(client: Client) -> set[str]:
 
 
 def create_function(client: Client, arn: str, **more: Any) -> str:
-    name = f"actor-{next(numbers)}"
+    name = f"worker-{next(numbers)}"
     code = {"ZipFile": package("def handler(event, context):\n    return event\n")}
     client("lambda").create_function(
         FunctionName=name, Role=arn, Runtime="python3.12", Handler="app.handler", Code=code, **more
