@@ -13,6 +13,7 @@ from ops.review import redact
 
 ENVIRONMENTS = {"environment", "environment_variables", "environmentvariables"}  # in lower case
 SCRIPTS = {"user_data", "user_data_base64", "on_start", "on_create", "userdata"}
+PAIRS = ("name", "key", "Name", "Key")  # of a setting whose value stands beside it, as `value`
 MASKS = ("before_sensitive", "after_sensitive")
 PUBLIC = {
     "name",
@@ -171,16 +172,25 @@ class Hider:
             )
         if not isinstance(value, dict):
             return value
-        return {
+        named = {
             name: self._entry(str(name), each, in_environment, conditions) for name, each in value.items()
         }
+        if any(
+            isinstance(value.get(name), str) and redact.says_secret(value[name], setting=True)
+            for name in PAIRS
+        ):
+            named |= {"value": self._hide(value["value"])} if "value" in value else {}
+        return named
 
     def _entry(self, name: str, value: Any, in_environment: bool, conditions: bool) -> Any:
         lower = name.lower()
         if lower == "references":  # of a configuration: names of variables
             return value
         conditions = conditions or lower == "condition"
-        if lower in SCRIPTS or (not conditions and _is_value(value) and redact.says_secret(name)):
+        is_condition = conditions and not lower.endswith(
+            ":externalid"
+        )  # which is as good as a password to many
+        if lower in SCRIPTS or (not is_condition and _is_value(value) and redact.says_secret(name)):
             return self._hide(value)
         if lower in PUBLIC and isinstance(value, str):
             self._public.add(value)

@@ -162,7 +162,9 @@ def _changes(review: Review) -> Iterable[Block]:
         )
     if comes:
         modules = ", ".join(f"{number} in {plain(module)}" for module, number in text.by_module(comes))
-        title = f"{len(comes)} new, or {text.NOTES}: {modules}"
+        new = sum(each.action == "create" for each in comes)
+        parts = (f"{new} new", f"{len(comes) - new} of {text.NOTES}")
+        title = f"{' and '.join(part for part in parts if not part.startswith('0 '))}: {modules}"
         yield _folded(title, 30, head, [_row(each) for each in comes])
     if review.outputs:
         yield Block("", 60, [f"Outputs that change: {', '.join(code(name) for name in review.outputs)}"])

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 HIDDEN = "(hidden)"
+LONGEST = 4096  # letters of a value that is looked into
 LEAST = 8  # letters of a value that is taken out of any text: shorter ones are words, too
 
 _SAYS_SECRET = re.compile(
-    r"(?i)secret|passw(or)?d|passphrase|passcode|credential|token"
+    r"(?i)secret|passw(or)?d|passphrase|passcode|credential|token|:external_?id$"
     r"|(api|access|private|signing|encryption|ssh|auth|account|license|customer)[_.-]?key"
     r"|(^|[_.-])(pwd|pass|pat|auth|authorization)$"
 )
@@ -42,7 +43,7 @@ _FORMATS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
 # name=value, "name": "value", name = "value"; after a colon alone only what has a digit: "ExpiredToken: The token …".
 _ASSIGNED = re.compile(
     r"""(?P<name>[\w.-]*[A-Za-z][\w.-]*)(?P<mid>\\?["']?\s*(?:=>?|:)\s*)"""
-    r"""(?P<value>\\?"(?:[^"\\\n]|\\(?!").)*\\?"|'[^'\n]*'|[^\s"',;{}\[\]()]+)"""
+    r"""(?P<value>\\?"(?:[^"\\\n]|\\(?!").)*\\?"|'[^'\n]*'|(?:[^\s"',;{}\[\]()\\]|\\(?!["']))+)"""
 )
 
 _ORDINARY = re.compile(r"[a-z]{2}(-[a-z]+)+-\d|[\d.]+|/[\w./-]+")  # a region, a number, a path
@@ -82,7 +83,7 @@ def _scrub(text: str, known: frozenset[str]) -> str:
         text = text.replace(value, HIDDEN)
     for pattern, instead in _FORMATS:
         text = pattern.sub(instead, text)
-    return _ASSIGNED.sub(_hide_assigned, text) if "=" in text or ":" in text else text
+    return _without_assigned(text) if "=" in text or ":" in text else text
 
 
 def scrubbed(value: Any) -> Any:
@@ -124,16 +125,27 @@ def is_setting(name: str, value: str) -> bool:
     return name == "environment" and not _ORDINARY.fullmatch(value)
 
 
-def _hide_assigned(found: re.Match[str]) -> str:
+def _without_assigned(text: str) -> str:
+    """Hide the values of names that say a secret, also in the values of others: command = "login --password=…"."""
+    parts, done, start = [], 0, 0
+    while found := _ASSIGNED.search(text, start):
+        value = found["value"]
+        mark = value[: len(value) - len(value.lstrip("\\\"'"))]
+        if _is_secret(found):
+            parts += [text[done : found.start("value")], f"{mark}{HIDDEN}{mark}"]
+            done = start = found.end()
+        else:
+            look_inside = "=" in value and len(value) <= LONGEST
+            start = found.start("value") + len(mark) if look_inside else found.end()
+    return "".join([*parts, text[done:]])
+
+
+def _is_secret(found: re.Match[str]) -> bool:
     name, mid, value = found["name"], found["mid"], found["value"]
     bare = value.strip("\\\"'")
     if not says_secret(name) or not bare or bare.startswith(HIDDEN) or bare in {"true", "false", "null"}:
-        return found[0]
-    quoted = value != bare
-    if not quoted and ":" in mid and not (len(bare) >= 6 and re.search(r"[^A-Za-z.]", bare)):
-        return found[0]
-    mark = value[: len(value) - len(value.lstrip("\\\"'"))]
-    return f"{name}{mid}{mark}{HIDDEN}{mark}"
+        return False
+    return value != bare or ":" not in mid or (len(bare) >= 6 and bool(re.search(r"[^A-Za-z.]", bare)))
 
 
 def _of_environment() -> Iterator[str]:

@@ -65,7 +65,7 @@ def of_difference(kind: Kind, difference: Difference) -> str | None:
         if difference.unknown or any(path == quiet or path.startswith(f"{quiet}.") for quiet in kind.quiet):
             return None
         label = f"tag {'.'.join(parts[1:])}" if parts[0] == "tags" else humanized(" ".join(parts[-2:]))
-        label = label.removeprefix("triggers replace ")
+        label = label.removeprefix("triggers replace ").replace("triggers replace", "content")
     if difference.unknown and label.endswith("changes"):
         return f"{label.removesuffix('changes')}will be known only after the apply"
     if difference.document:

@@ -31,6 +31,9 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2lnbmF0dXJl"
         ('got {\\"client_secret\\":\\"x1\\"}', 'got {\\"client_secret\\":\\"(hidden)\\"}'),
         ("PASSWORD='x y' TOKEN=abc", "PASSWORD='(hidden)' TOKEN=(hidden)"),
         ("password: hunter2", "password: (hidden)"),
+        ('command = "login --password=abc -u me"', 'command = "login --password=(hidden) -u me"'),
+        ('{\\"command\\":\\"login --token=abc\\"}', '{\\"command\\":\\"login --token=(hidden)\\"}'),
+        ("url=https://h/?token=abc&x=1", "url=https://h/?token=(hidden)"),
     ],
 )
 def test_what_looks_like_a_secret_or_is_named_so_is_hidden(text: str, clean: str) -> None:
@@ -116,6 +119,23 @@ def test_names_hide_in_tags_too_but_not_in_the_conditions_of_a_policy() -> None:
     assert found["tags"]["Name"] == "mine"
     assert "planted" not in json.dumps(found)
     assert json.loads(found["policy"]) == json.loads(policy)
+
+
+def test_a_setting_whose_value_stands_beside_its_name_is_hidden() -> None:
+    pairs = [{"name": "API_TOKEN", "value": "planted"}, {"name": "LOG_LEVEL", "value": "info"}]
+    found = hidden({"resource_changes": [change(None, {"input": {"pairs": pairs}})]})["after"]
+    assert found["input"]["pairs"] == [
+        {"name": "API_TOKEN", "value": "(hidden 1)"}, {"name": "LOG_LEVEL", "value": "info"},
+    ]  # fmt: skip
+
+
+def test_the_external_id_in_a_trust_policy_is_hidden() -> None:
+    condition = {"StringEquals": {"sts:ExternalId": "planted", "aws:SourceAccount": "123456789012"}}
+    policy = json.dumps({"Statement": [{"Condition": condition}]})
+    found = hidden({"resource_changes": [change(None, {"assume_role_policy": policy})]})["after"]
+    assert json.loads(found["assume_role_policy"])["Statement"][0]["Condition"]["StringEquals"] == {
+        "sts:ExternalId": "(hidden 1)", "aws:SourceAccount": "123456789012",
+    }  # fmt: skip
 
 
 def test_sensitive_variables_outputs_and_state_are_hidden() -> None:
