@@ -768,20 +768,32 @@ def cloud_faults(context: Context, add: str | None = None, list: bool = False, c
 
 
 @kennel_task(
-    name="setup", help=STAGE | YES | {"remove": "take the roles away again; the state's bucket stays"}
+    name="setup",
+    help=STAGE
+    | YES
+    | {
+        "remove": "take the roles away again; the state's bucket stays",
+        "no-scan": "leave the scanner's policy checks out",
+    },
 )
-def ci_setup(context: Context, stage: str | None = None, yes: bool = False, remove: bool = False) -> None:
+def ci_setup(
+    context: Context,
+    stage: str | None = None,
+    yes: bool = False,
+    remove: bool = False,
+    no_scan: bool = False,
+) -> None:
     """Make the roles that a pipeline plans and applies a stage as."""
     from ops.ci import setup
 
     chosen = Stage.of(stage)
 
-    def show(changes: list[str]) -> None:
-        print("\n".join(changes))
+    def show(review: Review) -> None:
+        print(review.text())
         if not yes:
             confirm(f"Do this for the pipeline of the stage {chosen.name}?")
 
-    outputs = setup.setup(chosen, say, show, remove=remove)
+    outputs = setup.setup(chosen, say, show, remove=remove, scan=not no_scan)
     if remove:
         print(f"No pipeline may plan or apply the stage {chosen.name} any more.")
         return

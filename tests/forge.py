@@ -18,8 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ops.ci import workflows
-from ops.paths import WORK
-from tests.project_copy import plain_environment
+from tests.project_copy import plain_environment, share_tools
 
 REPOSITORY = "org/photos"
 BOT = "github-actions[bot]"
@@ -188,11 +187,7 @@ class Runner:
             git("-C", str(workspace), "checkout", "--quiet", commit)
             (workspace / ".kennel").mkdir()
             (workspace / ".kennel" / "cloud").symlink_to(self.cloud)
-            tools = (
-                WORK / "tools"
-            )  # what one job installs, another finds: a runner's own would take minutes each time
-            tools.mkdir(parents=True, exist_ok=True)
-            (workspace / ".kennel" / "tools").symlink_to(tools)
+            share_tools(workspace)
         elif action == "actions/upload-artifact":
             root = workspace / given["path"]
             files = {

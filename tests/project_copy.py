@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from localcloud import control
-from ops.paths import ROOT
+from ops.paths import ROOT, WORK
 
 
 @contextmanager
@@ -29,10 +29,18 @@ def project_copy(root: Path, variables: str | None = None) -> Iterator[Path]:
             shutil.copy(ROOT / name, root / name)
     if variables is not None:
         (root / "terraform" / "stages" / "local.tfvars").write_text(variables)
+    share_tools(root)
     try:
         yield root
     finally:
         control.stop(root / ".kennel" / "cloud")
+
+
+def share_tools(root: Path) -> None:
+    """Let a copy find what the project has installed, and the other way round: it would take minutes each time."""
+    (WORK / "tools").mkdir(parents=True, exist_ok=True)
+    (root / ".kennel").mkdir(exist_ok=True)
+    (root / ".kennel" / "tools").symlink_to(WORK / "tools")
 
 
 def plain_environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from ops.artifacts import Model
 from ops.ci import bundle
 from ops.deploy import Say
 from ops.paths import TERRAFORM, shown
+from ops.policy.exceptions import BOOTSTRAP
 from ops.progress import Progress
+from ops.review import make
+from ops.review.review import Review
 from ops.stage import Stage
+from ops.terraform import Terraform
 from ops.terraform import version as terraform_version
 
-Agree = Callable[[list[str]], None]  # shows the changes; ends the task where nobody wants them
+Agree = Callable[[Review], None]  # shows the changes; ends the task where nobody wants them
 
 
 def variables_file(stage: Stage) -> Path:
@@ -26,7 +31,7 @@ def variables_file(stage: Stage) -> Path:
     return TERRAFORM / "stages" / f"{stage.name}.ci.tfvars"
 
 
-def setup(stage: Stage, say: Say, agree: Agree, *, remove: bool) -> dict[str, Any]:
+def setup(stage: Stage, say: Say, agree: Agree, *, remove: bool, scan: bool = True) -> dict[str, Any]:
     """Make, change or remove the pipeline's roles; return bootstrap's outputs.
 
     Raises:
@@ -57,7 +62,7 @@ def setup(stage: Stage, say: Say, agree: Agree, *, remove: bool) -> dict[str, An
         with Progress("plan") as progress:
             has_changes = bootstrap.plan(plan, arguments, progress.on_event)
         if has_changes:
-            agree(_changes(bootstrap.show(plan)))
+            agree(_review(stage, bootstrap, plan, scan=scan))
             with Progress("apply") as progress:
                 bootstrap.apply(plan, progress.on_event)
             state_bucket.keep_record(stage)
@@ -97,9 +102,9 @@ def upload(stage: Stage, say: Say) -> Model:
     return model
 
 
-def _changes(plan: dict[str, Any]) -> list[str]:
-    return [
-        f"{'/'.join(entry['change']['actions']):14} {entry['address']}"
-        for entry in plan.get("resource_changes", [])
-        if entry["change"]["actions"] not in (["no-op"], ["read"])
-    ]
+def _review(stage: Stage, bootstrap: Terraform, plan_file: Path, *, scan: bool) -> Review:
+    review = make.make(
+        stage, bootstrap, plan_file, bootstrap.show(plan_file), has_changes=True, fleet=None, models=(None, None),
+        update=None, rollout=None, scan=scan, exceptions=BOOTSTRAP,
+    )  # fmt: skip
+    return replace(review, header=replace(review.header, command=f"./inv ci.setup --stage {stage.name}"))

@@ -8,22 +8,24 @@ from typing import Any
 
 from ops.policy.checkov import findings as checkov_findings
 from ops.policy.checkov import name
-from ops.policy.exceptions import excuse, load
+from ops.policy.exceptions import FILE, excuse, load
 from ops.policy.rules import judge
 from ops.policy.severities import ORDER
 from ops.review.facts import Finding
 
 
-def findings(plan: dict[str, Any], plan_file: Path, *, scan: bool = True) -> list[Finding]:
+def findings(
+    plan: dict[str, Any], plan_file: Path, *, scan: bool = True, exceptions: Path = FILE
+) -> list[Finding]:
     """Return what the checks have against the plan, the worst first, excepted ones too.
 
     The plan is as Terraform has it, secrets included: what is written of it is removed again, and nobody else reads it.
-    Without `scan`, only our own rules look.
+    Without `scan`, only our own rules look. `exceptions` is the file of the root module that the plan is of.
 
     Raises:
         KennelError: the scanner could not be installed or did not do its work, or the exceptions are not well-formed.
     """
-    excepted = load()
+    excepted = load(exceptions)
     found = judge(plan)
     if scan:
         found += checkov_findings(plan, plan_file)

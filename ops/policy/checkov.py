@@ -134,7 +134,7 @@ def _finding(check: dict[str, str], changed: set[str]) -> Finding:
         severity(check["id"]),
         check["address"],
         f"Not so: {asked}.",
-        remedy(check["id"]) or "Correct it, or give a reason and a date in terraform/exceptions.toml.",
+        remedy(check["id"]) or "Correct it, or give a reason and a date in exceptions.toml.",
         name(),
         changed=check["address"] in changed,
     )

@@ -1,4 +1,4 @@
-"""What terraform/exceptions.toml accepts of the checks' findings: each with a reason, and until a date."""
+"""What a root module's exceptions.toml accepts of the checks' findings: each with a reason, and until a date."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ops.review.facts import Excuse, Finding
 from ops.review.resources import resources
 
 FILE = TERRAFORM / "exceptions.toml"
+BOOTSTRAP = TERRAFORM / "bootstrap" / FILE.name
 STAGES = ("local", "dev", "prod")
 LONGEST = timedelta(days=2 * 366)  # a reason is looked at again
 NEEDED = {"rule": str, "address": str, "reason": str, "until": date}
@@ -132,7 +133,7 @@ def _idle(
             "low",
             each.address,
             f"The exception from {each.rule} excepts nothing: {why}.",
-            f"Take it out of {shown(FILE)}, or name the stages that need it.",
+            f"Take it out of {FILE.name}, or name the stages that need it.",
             "kennel",
             changed=False,
         )

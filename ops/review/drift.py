@@ -11,9 +11,9 @@ from ops.review.resources import Resource, of_types, resources
 
 # What AWS fills in, or what moves by itself.
 COMPUTED = {
-    "arn", "code_sha256", "etag", "id", "instance_state", "invoke_arn", "last_modified", "private_dns", "private_ip",
-    "public_dns", "public_ip", "qualified_arn", "qualified_invoke_arn", "request_count", "state", "status", "tags_all",
-    "unique_id", "version", "version_id",
+    "arn", "attachment_count", "code_sha256", "etag", "id", "instance_state", "invoke_arn", "last_modified",
+    "private_dns", "private_ip", "public_dns", "public_ip", "qualified_arn", "qualified_invoke_arn", "request_count",
+    "state", "status", "tags_all", "unique_id", "version", "version_id",
 }  # fmt: skip
 # What another resource of ours says, and is read back here.
 SAID_ELSEWHERE = {

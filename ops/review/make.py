@@ -9,6 +9,7 @@ from typing import Any
 from ops import files, policy
 from ops.artifacts import Model
 from ops.fleet import Fleet
+from ops.policy.exceptions import FILE
 from ops.review import gather, markdown
 from ops.review.hidden import Hider
 from ops.review.review import Review
@@ -34,6 +35,7 @@ def make(
     rollout: Rollout | None,
     state_version: str,
     scan: bool,
+    exceptions: Path = FILE,
 ) -> Review:
     """Return the review of a plan as Terraform has it; `models` are the deployed one and the one to deploy.
 
@@ -45,7 +47,7 @@ def make(
     notes: tuple[str, ...] = ()
     if rollout is not None and update is None:
         notes = (f"Traffic ({rollout}): nothing to move, the endpoint's configuration stays.",)
-    findings = policy.findings(plan, plan_file, scan=scan) if has_changes else []
+    findings = policy.findings(plan, plan_file, scan=scan, exceptions=exceptions) if has_changes else []
     return Review.of(
         gather.facts(stage, hider.plan, fleet, models, update, state_version),
         gather.header(stage, plan, plan_file, policy.scanner() if scan else ""),

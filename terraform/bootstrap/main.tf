@@ -17,7 +17,7 @@ module "state_bucket" {
   bucket = { id = aws_s3_bucket.state.id, arn = aws_s3_bucket.state.arn }
   # Nothing of the state expires: each version of the state is small, and any may be the last good one. The first command in a new
   # account is also a minute faster, for that is how long the provider watches a lifecycle configuration.
-  abort_upload_days = null
+  abort_upload_days = try(var.ci.plan_days, 0) > 0 ? 7 : null
   # A plan holds what the state holds, secrets included: it goes for good when nobody merges it any more.
   expirations = {
     for prefix in ["models", "plans"] : "expire-${prefix}" => { prefix = "${prefix}/", days = var.ci.plan_days, noncurrent_days = 1 }

@@ -30,10 +30,8 @@ data "aws_iam_policy_document" "read" {
       "ec2:DescribeSecurityGroupRules",
       "ec2:DescribeSecurityGroups",
       "ec2:DescribeSubnets",
-      "ec2:DescribeVpcAttribute",
       "ec2:DescribeVpcEndpoints",
       "ec2:DescribeVpcs",
-      "ec2:GetManagedPrefixListEntries",
     ]
     resources = ["*"]
   }
@@ -41,7 +39,6 @@ data "aws_iam_policy_document" "read" {
   statement {
     sid = "ReadTheInstance"
     actions = [
-      "ec2:DescribeInstanceAttribute",
       "ec2:DescribeInstanceCreditSpecifications",
       "ec2:DescribeInstanceTypes",
       "ec2:DescribeInstances",
@@ -49,6 +46,13 @@ data "aws_iam_policy_document" "read" {
       "ec2:DescribeVolumes",
     ]
     resources = ["*"]
+  }
+
+  statement {
+    # No tag: a network that is given, and AWS's own prefix lists, are not the stage's.
+    sid       = "ReadAttributes"
+    actions   = ["ec2:DescribeInstanceAttribute", "ec2:DescribeVpcAttribute", "ec2:GetManagedPrefixListEntries"]
+    resources = ["${local.arn.ec2}:instance/*", "${local.arn.ec2}:vpc/*", "arn:${data.aws_partition.current.partition}:ec2:${var.region}:*:prefix-list/*"]
   }
 
   statement {
@@ -182,8 +186,14 @@ data "aws_iam_policy_document" "read" {
 
   statement {
     sid       = "ReadTopics"
-    actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
+    actions   = ["sns:GetTopicAttributes", "sns:ListTagsForResource"]
     resources = ["${local.arn.sns}:${local.name}-*"]
+  }
+
+  statement {
+    sid       = "ReadSubscriptions"
+    actions   = ["sns:GetSubscriptionAttributes"]
+    resources = ["*"]
   }
 }
 

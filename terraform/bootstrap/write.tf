@@ -2,7 +2,22 @@
 # the tag kennel:stage tells what is ours.
 
 locals {
-  tagged = { variable = "aws:ResourceTag/kennel:stage", value = local.name }
+  tagged = "aws:ResourceTag/kennel:stage" # the root module's tags
+  ec2_makes = [
+    "ec2:AllocateAddress",
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CreateFlowLogs",
+    "ec2:CreateInternetGateway",
+    "ec2:CreateNatGateway",
+    "ec2:CreateRouteTable",
+    "ec2:CreateSecurityGroup",
+    "ec2:CreateSubnet",
+    "ec2:CreateVpc",
+    "ec2:CreateVpcEndpoint",
+    "ec2:RunInstances",
+  ]
+  ec2_types = ["elastic-ip", "instance", "internet-gateway", "natgateway", "route-table", "security-group", "subnet", "vpc", "vpc-endpoint", "vpc-flow-log"]
   own_buckets = [
     "arn:${data.aws_partition.current.partition}:s3:::${local.name}-artifacts-*",
     "arn:${data.aws_partition.current.partition}:s3:::${local.name}-data-*",
@@ -184,10 +199,15 @@ data "aws_iam_policy_document" "write" {
       "sns:SetTopicAttributes",
       "sns:Subscribe",
       "sns:TagResource",
-      "sns:Unsubscribe",
       "sns:UntagResource",
     ]
     resources = ["${local.arn.sns}:${local.name}-*"]
+  }
+
+  statement {
+    sid       = "EndSubscriptions"
+    actions   = ["sns:Unsubscribe"]
+    resources = ["*"]
   }
 }
 
@@ -196,10 +216,8 @@ data "aws_iam_policy_document" "sweep" {
   statement {
     sid = "LookForLeftovers"
     actions = [
-      "cloudformation:DescribeStacks",
       "cloudwatch:ListDashboards",
       "ec2:DescribeRegions",
-      "ecr:DescribeRepositories",
       "iam:ListInstanceProfiles",
       "iam:ListRoles",
       "lambda:ListFunctions",
@@ -214,6 +232,12 @@ data "aws_iam_policy_document" "sweep" {
       "tag:GetResources",
     ]
     resources = ["*"]
+  }
+
+  statement {
+    sid       = "LookForLeftoversByKind"
+    actions   = ["cloudformation:DescribeStacks", "ecr:DescribeRepositories"]
+    resources = ["${local.arn.cloudformation}:stack/*", "${local.arn.ecr}:repository/*"]
   }
 
   statement {
@@ -305,46 +329,90 @@ data "aws_iam_policy_document" "roles" {
 
 data "aws_iam_policy_document" "network" {
   statement {
-    sid = "MakeTheNetwork"
-    actions = [
-      "ec2:AllocateAddress",
-      "ec2:CreateFlowLogs",
-      "ec2:CreateInternetGateway",
-      "ec2:CreateNatGateway",
-      "ec2:CreateRouteTable",
-      "ec2:CreateSecurityGroup",
-      "ec2:CreateSubnet",
-      "ec2:CreateVpc",
-      "ec2:CreateVpcEndpoint",
-      "ec2:DescribeImages", # of the instance's disk, when it is made
-      "ec2:RunInstances",
+    # What is made has to carry the stage's tag from the beginning.
+    sid       = "MakeWithTheTag"
+    actions   = local.ec2_makes
+    resources = [for type in local.ec2_types : "${local.arn.ec2}:${type}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/kennel:stage"
+      values   = [local.name]
+    }
+  }
+
+  statement {
+    # What it is made in, or of, is ours, too.
+    sid       = "MakeInOurs"
+    actions   = local.ec2_makes
+    resources = [for type in ["elastic-ip", "route-table", "security-group", "subnet", "vpc"] : "${local.arn.ec2}:${type}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = local.tagged
+      values   = [local.name]
+    }
+  }
+
+  statement {
+    # Neither an image, nor what is made beside an instance, nor a rule of a group that is ours carries a tag by then.
+    sid     = "MakeWhatCarriesNoTag"
+    actions = ["ec2:AuthorizeSecurityGroupEgress", "ec2:AuthorizeSecurityGroupIngress", "ec2:ModifySecurityGroupRules", "ec2:RunInstances"]
+    resources = [
+      "arn:${data.aws_partition.current.partition}:ec2:${var.region}::image/*",
+      "${local.arn.ec2}:network-interface/*",
+      "${local.arn.ec2}:security-group-rule/*",
+      "${local.arn.ec2}:volume/*",
+      "arn:${data.aws_partition.current.partition}:ec2:${var.region}:*:prefix-list/*",
     ]
-    # Also what they stand in, such as a subnet's network: what is made has to carry the tag.
-    resources = ["*"]
   }
 
   statement {
     sid       = "TagWhatIsMade"
-    actions   = ["ec2:CreateTags", "ec2:DeleteTags"]
+    actions   = ["ec2:CreateTags"]
     resources = ["${local.arn.ec2}:*/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:CreateAction"
+      values   = [for action in local.ec2_makes : trimprefix(action, "ec2:")]
+    }
   }
 
   statement {
-    sid = "ChangeTheNetwork"
+    # AWS makes a network's first group, and an instance's disk, without tags.
+    sid       = "TagWhatCameWithIt"
+    actions   = ["ec2:CreateTags"]
+    resources = ["${local.arn.ec2}:security-group/*", "${local.arn.ec2}:volume/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/kennel:stage"
+      values   = [local.name]
+    }
+
+    condition {
+      test     = "Null"
+      variable = local.tagged
+      values   = ["true"]
+    }
+  }
+
+  statement {
+    sid = "ChangeWhatIsOurs"
     actions = [
       "ec2:AssociateRouteTable",
       "ec2:AttachInternetGateway",
-      "ec2:AuthorizeSecurityGroupEgress",
-      "ec2:AuthorizeSecurityGroupIngress",
       "ec2:CreateRoute",
+      "ec2:CreateTags",
       "ec2:DeleteFlowLogs",
       "ec2:DeleteInternetGateway",
       "ec2:DeleteNatGateway",
-      "ec2:DeleteNetworkInterface",
       "ec2:DeleteRoute",
       "ec2:DeleteRouteTable",
       "ec2:DeleteSecurityGroup",
       "ec2:DeleteSubnet",
+      "ec2:DeleteTags",
       "ec2:DeleteVolume",
       "ec2:DeleteVpc",
       "ec2:DeleteVpcEndpoints",
@@ -363,6 +431,25 @@ data "aws_iam_policy_document" "network" {
       "ec2:StopInstances",
       "ec2:TerminateInstances",
     ]
+    resources = ["${local.arn.ec2}:*/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = local.tagged
+      values   = [local.name]
+    }
+  }
+
+  statement {
+    # What a function or an endpoint leaves in our subnets carries no tag of ours; what is in use cannot be deleted.
+    sid       = "FreeInterfaces"
+    actions   = ["ec2:DeleteNetworkInterface", "ec2:DisassociateAddress"]
+    resources = ["${local.arn.ec2}:network-interface/*"]
+  }
+
+  statement {
+    sid       = "LookAtImages" # for the instance's disk, when it is made
+    actions   = ["ec2:DescribeImages"]
     resources = ["*"]
   }
 }

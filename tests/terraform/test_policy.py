@@ -20,7 +20,7 @@ from ops import lambda_package
 from ops.declared import load as load_terraform
 from ops.paths import LAMBDA_SOURCE, ROOT, TERRAFORM
 from ops.policy import checkov, rules
-from ops.policy.exceptions import Exemption, excuse, load
+from ops.policy.exceptions import BOOTSTRAP, Exemption, excuse, load
 from ops.policy.tool import Tool
 from ops.review.facts import Finding
 from tests.terraform.roots import Initialize, Root
@@ -78,19 +78,21 @@ SCALED_TO_ZERO = EVERYTHING | {
 
 
 class Planner:
-    """Makes plans of a copy of the root, on a cloud of its own."""
+    """Makes plans of a copy of the root and of bootstrap, on a cloud of their own."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, bootstrap: Root) -> None:
         self.root = root
+        self.bootstrap = bootstrap
 
     def plan(self, name: str, stage: str, values: dict[str, Any]) -> tuple[dict[str, Any], Path]:
         """Return a plan as Terraform's JSON, and its file."""
-        given = _stage(stage) | values
-        (self.root.directory / f"{name}.tfvars.json").write_text(json.dumps(given))
-        self.root.terraform("plan", "-lock=false", f"-var-file={name}.tfvars.json", f"-out={name}.tfplan")
-        return json.loads(
-            self.root.terraform("show", "-json", f"{name}.tfplan")
-        ), self.root.directory / f"{name}.tfplan"
+        return _plan(self.root, name, _stage(stage) | values)
+
+
+def _plan(root: Root, name: str, values: dict[str, Any]) -> tuple[dict[str, Any], Path]:
+    (root.directory / f"{name}.tfvars.json").write_text(json.dumps(values))
+    root.terraform("plan", "-lock=false", f"-var-file={name}.tfvars.json", f"-out={name}.tfplan")
+    return json.loads(root.terraform("show", "-json", f"{name}.tfplan")), root.directory / f"{name}.tfplan"
 
 
 def _stage(stage: str) -> dict[str, Any]:
@@ -106,12 +108,14 @@ def planner(tmp_path_factory: pytest.TempPathFactory, initialize: Initialize) ->
     folder = tmp_path_factory.mktemp("policy")
     directory = folder / "terraform"
     shutil.copytree(TERRAFORM, directory, ignore=shutil.ignore_patterns(".terraform", "*.model.tfvars.json"))
-    (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    for each in (directory, directory / "bootstrap"):
+        (each / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     lambda_package.build(LAMBDA_SOURCE, folder / "lambda.zip")
     (folder / "model.tar.gz").write_bytes(b"")
     cloud = control.start(folder / "cloud", lifetime=900)
     try:
-        yield Planner(Root(directory, initialize(directory), cloud))
+        bootstrap = Root(directory / "bootstrap", initialize(directory / "bootstrap"), cloud)
+        yield Planner(Root(directory, initialize(directory), cloud), bootstrap)
     finally:
         control.stop(folder / "cloud")
 
@@ -171,6 +175,16 @@ def test_the_stages_as_they_are_have_no_exception_too_many(scans: Scans, exempti
     assert [
         each for each in open_findings(stages, exemptions, "low") if "exception-without-finding" in each
     ] == []
+
+
+def test_the_states_bucket_and_a_pipelines_roles_have_a_reason_for_each_finding_and_none_too_many(
+    planner: Planner,
+) -> None:
+    values = {"stage": "prod", "ci": {"github": {"repository": "org/photos"}}}
+    plan, file = _plan(planner.bootstrap, "bootstrap", values)
+    found = rules.judge(plan) + checkov.findings(plan, file)
+    assert found
+    assert [each for each in excuse(found, load(BOOTSTRAP), plan, WRITTEN) if each.exception is None] == []
 
 
 def test_the_scanner_works_without_a_network_and_does_not_try_one(

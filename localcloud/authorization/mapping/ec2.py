@@ -32,9 +32,26 @@ def asks(call: Call) -> list[Ask]:
 
 def _renamed(call: Call) -> Call:
     """Names of parameters that stand for resources, as the ARNs have them."""
-    names = {"groupid": "SecurityGroupId", "group": "SecurityGroupId", "keyname": "KeyPairName"}
+    names = {
+        "groupid": "SecurityGroupId", "group": "SecurityGroupId", "keyname": "KeyPairName", "flowlogid": "VpcFlowLogId"
+    }  # fmt: skip
     more = {new: call.flat[old] for old, new in names.items() if old in call.flat}
-    return replace(call, params={**more, **call.params})
+    return replace(call, params={**more, **_associated(call), **call.params})
+
+
+def _associated(call: Call) -> dict[str, list[str]]:
+    """What an association, which is no resource itself, is of."""
+    from moto.ec2.models import ec2_backends
+
+    backend: Any = ec2_backends[call.account][call.region]
+    identifier = (call.flat.get("associationid") or [""])[0]
+    for table in list(backend.route_tables.values()):
+        if identifier in table._associations:
+            return {"RouteTableId": [table.id], "SubnetId": [table._associations[identifier]]}
+    for address in list(backend.addresses):
+        if identifier and address.association_id == identifier:
+            return {"AllocationId": [address.allocation_id]}
+    return {}
 
 
 def _base(call: Call) -> str:

@@ -114,6 +114,29 @@ run "who_plans_has_no_right_to_write_anything_but_locks_and_plans" {
   }
 }
 
+run "who_applies_changes_in_the_network_what_carries_the_stages_tag" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for statement in data.aws_iam_policy_document.network.statement :
+      contains([for condition in statement.condition : "${condition.test} ${condition.variable} ${one(condition.values)}"], "StringEquals aws:ResourceTag/kennel:stage kennel-dev")
+      if length(setintersection(statement.actions, ["ec2:DeleteVpc", "ec2:DeleteTags", "ec2:DeleteVolume", "ec2:TerminateInstances", "ec2:ModifyInstanceAttribute"])) > 0
+    ])
+    error_message = "What is another's can be changed."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.network.statement : length(statement.condition) > 0 if contains(statement.actions, "ec2:CreateTags")])
+    error_message = "Anything can be given the stage's tag."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.network.statement : statement.actions == toset(["ec2:DescribeImages"]) if contains(statement.resources, "*")])
+    error_message = "A right to change the network is on everything."
+  }
+}
+
 run "with_a_boundary_every_role_that_an_apply_makes_carries_it" {
   command = plan
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ml.errors import KennelError
-from ops.policy.exceptions import FILE, Exemption, excuse, load
+from ops.policy.exceptions import BOOTSTRAP, FILE, Exemption, excuse, load
 from ops.review.facts import Excuse, Finding
 from tests.ops.policy.made import plan, resource
 
@@ -157,8 +157,9 @@ def test_an_exception_for_what_this_plan_has_none_of_is_left_alone() -> None:
     assert excused(EXEMPTION, found=None, of=without) == []
 
 
-def test_the_projects_own_file_is_well_formed_and_each_reason_says_something() -> None:
-    own = load(FILE)
+@pytest.mark.parametrize("file", [FILE, BOOTSTRAP], ids=["root", "bootstrap"])
+def test_the_projects_own_files_are_well_formed_and_each_reason_says_something(file: Path) -> None:
+    own = load(file)
     assert own
     assert [each.rule for each in own if len(each.reason) < 20] == []
     assert len({(each.rule, each.address, each.stages) for each in own}) == len(own)
