@@ -62,5 +62,12 @@ def client(cloud: CloudInfo, connect: Callable[[CloudInfo], Callable[[str], Any]
 
 
 @pytest.fixture(scope="session")
+def bucket(client: Callable[[str], Any]) -> str:
+    """The bucket with the model that a `Deployer` deploys, in the session's cloud."""
+    put_model(client)
+    return "models"
+
+
+@pytest.fixture(scope="session")
 def connect() -> Callable[[CloudInfo], Callable[[str], Any]]:
     return clients

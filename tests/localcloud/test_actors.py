@@ -9,19 +9,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.endpoints import ACCOUNT, IMAGE, Deployer, make_role, numbers, put_model
+from tests.localcloud.endpoints import ACCOUNT, IMAGE, Deployer, make_role, numbers
 from tests.localcloud.functions.conftest import package
 from tests.waiting import wait_for
 
 Client = Callable[[str], Any]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def model(client: Client) -> None:
-    try:
-        put_model(client)
-    except ClientError as error:  # another module has put it there
-        assert "EntityAlreadyExists" in str(error)  # noqa: PT017
+pytestmark = pytest.mark.usefixtures("bucket")
 
 
 def role(client: Client, service: str, *actions: str) -> str:

@@ -28,12 +28,6 @@ NO_PING = (
 )
 
 
-@pytest.fixture(scope="module")
-def bucket(client: Client) -> str:
-    put_model(client)
-    return "models"
-
-
 @pytest.fixture
 def deployer(client: Client, bucket: str) -> Iterator[Deployer]:
     deployer = Deployer(client("sagemaker"))
