@@ -360,7 +360,7 @@ def plan(
 ) -> None:
     """Review what an apply would change, and save exactly that.
 
-    It ends with 0 where nothing changes, 2 where something does, 3 where that needs an approval; 1 is an error.
+    It ends with 0 where nothing changes, 2 where something does, 3 where that needs an approval, and 1 after an error.
     """
     rollout = Rollout.chosen(canary=canary, linear=linear, at_once=all_at_once)
     deployment = Deployment(Stage.of(stage), say)

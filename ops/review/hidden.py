@@ -13,7 +13,6 @@ from ops.review import redact
 
 ENVIRONMENTS = {"environment", "environment_variables", "environmentvariables"}  # in lower case
 SCRIPTS = {"user_data", "user_data_base64", "on_start", "on_create", "userdata"}
-PAIRS = ("name", "key", "Name", "Key")  # of a setting whose value stands beside it, as `value`
 MASKS = ("before_sensitive", "after_sensitive")
 PUBLIC = {
     "name",
@@ -177,7 +176,7 @@ class Hider:
         }
         if any(
             isinstance(value.get(name), str) and redact.says_secret(value[name], setting=True)
-            for name in PAIRS
+            for name in redact.PAIRS
         ):
             named |= {"value": self._hide(value["value"])} if "value" in value else {}
         return named

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 HIDDEN = "(hidden)"
+PAIRS = ("name", "key", "Name", "Key")  # of a setting whose value stands beside it, as `value`
+DOCUMENTS = 200  # beginnings of JSON in a text that turn out to be none
 LONGEST = 4096  # letters of a value that is looked into
 LEAST = 8  # letters of a value that is taken out of any text: shorter ones are words, too
 
@@ -48,6 +51,7 @@ _ASSIGNED = re.compile(
 
 _ORDINARY = re.compile(r"[a-z]{2}(-[a-z]+)+-\d|[\d.]+|/[\w./-]+")  # a region, a number, a path
 
+_DECODER = json.JSONDecoder()
 _remembered: set[str] = set()
 
 
@@ -81,6 +85,8 @@ def scrubber() -> Callable[[str], str]:
 def _scrub(text: str, known: frozenset[str]) -> str:
     for value in sorted(known, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
+    if '{"' in text:
+        text = _without_documents(text, known)
     for pattern, instead in _FORMATS:
         text = pattern.sub(instead, text)
     return _without_assigned(text) if "=" in text or ":" in text else text
@@ -123,6 +129,41 @@ def secrets_of(values: Any, name: str = "") -> Iterator[str]:
 def is_setting(name: str, value: str) -> bool:
     """Tell whether it is an environment's value, and none that much else is called by."""
     return name == "environment" and not _ORDINARY.fullmatch(value)
+
+
+def _without_documents(text: str, known: frozenset[str]) -> str:
+    """Hide what is below a name that says a secret in the JSON that text has in it, such as an error's `got {…}`."""
+    parts, done, tries = [], 0, 0
+    at = text.find('{"')
+    while at >= 0 and tries < DOCUMENTS:
+        try:
+            value, end = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            tries, end = tries + 1, at + 1
+        else:
+            clean = _below_names(value, known)
+            if clean != value:
+                separators = (", ", ": ") if '": ' in text[at:end] else (",", ":")
+                parts += [text[done:at], json.dumps(clean, ensure_ascii=False, separators=separators)]
+                done = end
+        at = text.find('{"', end)
+    return "".join([*parts, text[done:]])
+
+
+def _below_names(value: Any, known: frozenset[str], *, secret: bool = False) -> Any:
+    if isinstance(value, dict):
+        beside = any(says_secret(str(value.get(name)), setting=True) for name in PAIRS)
+        return {
+            name: _below_names(
+                each, known, secret=secret or says_secret(name) or (beside and name == "value")
+            )
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_below_names(each, known, secret=secret) for each in value]
+    if secret and value not in (None, "") and not isinstance(value, bool):
+        return HIDDEN
+    return _scrub(value, known) if isinstance(value, str) else value
 
 
 def _without_assigned(text: str) -> str:

@@ -33,6 +33,14 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2lnbmF0dXJl"
         ("password: hunter2", "password: (hidden)"),
         ('command = "login --password=abc -u me"', 'command = "login --password=(hidden) -u me"'),
         ('{\\"command\\":\\"login --token=abc\\"}', '{\\"command\\":\\"login --token=(hidden)\\"}'),
+        ('got {"tokens":["a","b"],"n":1}.', 'got {"tokens":["(hidden)","(hidden)"],"n":1}.'),
+        ('{"client_secret": {"value": 7}}', '{"client_secret": {"value": "(hidden)"}}'),
+        ('{"name":"API_TOKEN","value":"a"}', '{"name":"API_TOKEN","value":"(hidden)"}'),
+        (
+            '{"outputs":{"db_password":{"sensitive":false,"value":"a"}}}',
+            '{"outputs":{"db_password":{"sensitive":false,"value":"(hidden)"}}}',
+        ),
+        ('{"message":"got {\\"tokens\\":[\\"a\\"]}"}', '{"message":"got {\\"tokens\\":[\\"(hidden)\\"]}"}'),
         ("url=https://h/?token=abc&x=1", "url=https://h/?token=(hidden)"),
     ],
 )
