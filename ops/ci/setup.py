@@ -50,7 +50,8 @@ def setup(stage: Stage, say: Say, agree: Agree, *, remove: bool, scan: bool = Tr
     if state_bucket.ensure(stage):
         say(f"Made the bucket for Terraform's state: {state_bucket.name(stage)}.")
     bootstrap = state_bucket.bootstrap(stage)
-    if not bootstrap.state():
+    state = bootstrap.state()
+    if not state:
         raise KennelError(
             "terraform/bootstrap knows what it has made.",
             f"the bucket {state_bucket.name(stage)}, and no record of it",
@@ -62,7 +63,7 @@ def setup(stage: Stage, say: Say, agree: Agree, *, remove: bool, scan: bool = Tr
         with Progress("plan") as progress:
             has_changes = bootstrap.plan(plan, arguments, progress.on_event)
         if has_changes:
-            agree(_review(stage, bootstrap, plan, scan=scan))
+            agree(_review(stage, bootstrap, plan, state.get("terraform_version", ""), scan=scan))
             with Progress("apply") as progress:
                 bootstrap.apply(plan, progress.on_event)
             state_bucket.keep_record(stage)
@@ -102,9 +103,9 @@ def upload(stage: Stage, say: Say) -> Model:
     return model
 
 
-def _review(stage: Stage, bootstrap: Terraform, plan_file: Path, *, scan: bool) -> Review:
+def _review(stage: Stage, bootstrap: Terraform, plan_file: Path, state_version: str, *, scan: bool) -> Review:
     review = make.make(
         stage, bootstrap, plan_file, bootstrap.show(plan_file), has_changes=True, fleet=None, models=(None, None),
-        update=None, rollout=None, scan=scan, exceptions=BOOTSTRAP,
+        update=None, rollout=None, state_version=state_version, scan=scan, exceptions=BOOTSTRAP,
     )  # fmt: skip
     return replace(review, header=replace(review.header, command=f"./inv ci.setup --stage {stage.name}"))
