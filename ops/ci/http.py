@@ -70,9 +70,14 @@ class Api:
                 wait = _limited(error)
                 failed = error.code >= 500 and method in REPEATABLE
                 if attempt == ATTEMPTS or not (failed or wait is not None) or (wait or 0) > LONGEST_WAIT:
-                    raise ApiError(error.code, f"{method} {path}", text, _remedy(error.code)) from None
+                    remedy = _remedy(error.code) if wait is None else _later(wait)
+                    raise ApiError(error.code, f"{method} {path}", text, remedy) from None
                 self.sleep(wait if wait is not None else 2.0 ** (attempt - 1))
-            except (OSError, http.client.HTTPException) as error:
+            except (
+                OSError,
+                http.client.HTTPException,
+                ValueError,
+            ) as error:  # ValueError: a proxy's page, not JSON
                 if attempt == ATTEMPTS or method not in REPEATABLE:
                     raise ApiError(None, f"{method} {path}", type(error).__name__, _remedy(None)) from None
                 self.sleep(2.0 ** (attempt - 1))
@@ -117,6 +122,10 @@ def _message(error: urllib.error.HTTPError) -> str:
         return str(said.get("message") or said.get("error") or error.reason)[:300]
     except (ValueError, AttributeError, OSError, http.client.HTTPException):
         return str(error.reason)
+
+
+def _later(wait: float) -> str:
+    return f"The limit of calls is reached: run the job again in {max(1, round(wait / 60))} min."
 
 
 def _remedy(status: int | None) -> str:

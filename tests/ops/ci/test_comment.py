@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -91,6 +92,25 @@ def test_a_limit_is_waited_for(github: GitHub, known: Forge, waits: list[float])
     known.failing = [(403, {"Retry-After": "7"}), (429, {"Retry-After": "2"})]
     assert comment.stick(github, 7, "dev", "one") == "created"
     assert waits == [7.0, 2.0]
+
+
+def test_a_limit_that_lasts_is_told_as_a_limit(github: GitHub, known: Forge, waits: list[float]) -> None:
+    known.failing = [(403, {"Retry-After": "1800"})]
+    with pytest.raises(ApiError, match=r"The limit of calls is reached: run the job again in 30 min\."):
+        comment.stick(github, 7, "dev", "one")
+    assert waits == []
+
+
+def test_an_api_that_answers_no_json_is_told(
+    github: GitHub, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def page(*_: object) -> None:
+        raise json.JSONDecodeError("no JSON", "<html>", 0)
+
+    monkeypatch.setattr(github.api, "_once", page)
+    with pytest.raises(ApiError, match=r"no answer: JSONDecodeError"):
+        comment.stick(github, 7, "dev", "one")
+    assert len(waits) == 4
 
 
 def test_a_server_that_fails_is_asked_again(github: GitHub, known: Forge) -> None:
