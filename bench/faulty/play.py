@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import signal
+import subprocess
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ _TOLD = {
     "load": r"(failed|errors|refused|report)",
 }
 BUSY_SECONDS = 300  # that a job of the smallest kind takes at most on a loaded machine
-_MOST_SHOWN = 1500  # characters of an outcome in the record
+_MOST_SHOWN = 4000  # characters of an outcome in the record
 
 
 @dataclass
@@ -159,8 +160,11 @@ def _start_job(project: Project, name: str) -> None:
         said.append(line)
         if "Started the training job" in line:
             break
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    for _ in range(3):  # on a loaded machine, one may come while Python cannot raise it
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=60)
+            break
     if not any("Started" in line for line in said):
         raise Broken("no job to stop: " + "".join(said)[-2000:])
 
