@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.rights import pipeline
 from tests.rights import scenarios as do
 from tests.rights.mutation import GATEWAY, THEIR_BUCKET, THEIR_KEY, Document, of_role
 from tests.rights.scenarios import Scenario
@@ -95,11 +96,27 @@ def _all() -> list[Case]:
         found.append(Case(THEIR_KEY, f"{reader}Decrypts", scenario, role))
     found.append(Case(GATEWAY, "ReadAndWriteOurBuckets", do.job_on_scratch, "kennel-local-training"))
     found.append(Case(GATEWAY, "ReadDataBuckets", do.job_on_data, "kennel-local-training"))
+    instance = "kennel-local-training-instance"
+    found.append(Case(GATEWAY, "InstallAmazonLinuxPackages", do.instance_reads_packages, instance))
+    found.append(Case(GATEWAY, "PullImageLayers", do.instance_reads_layers, instance))
+    found += [
+        Case(document, sid, pipeline.again(document, sid), pipeline.ROLE)
+        for document, sids in ((pipeline.READ, _READ), (pipeline.STATE, _STATE))
+        for sid in sids
+    ]
     return found
 
 
+_READ = (
+    "ReadTheNetwork", "ReadTheInstance", "ReadAttributes", "ReadTheImageOfInstances", "ReadBuckets", "ReadArchives", "ReadRoles",
+    "ReadTheInstanceProfile", "ReadTheFunction", "ReadLimitsAndNames", "ReadTheEndpoint",
+    "ReadTheStackOfAnEndpointThatScalesToZero", "ReadScaling", "ReadTagsOfScaling", "ReadAlarms",
+    "ReadTheDashboard", "ReadLogGroups", "ReadRepositories", "ReadTopics", "ReadSubscriptions",
+)  # fmt: skip
+_STATE = ("ReadTheState", "LockTheState", "KeepPlans")
 CASES = _all()
 MORE = (
+    pipeline.plan,
     do.session,
     do.notebook_tunes,
     do.job_on_scratch,

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ops.paths import WORK
+from tests.rights import pipeline
 from tests.rights.cases import CASES, MORE, Case
 from tests.rights.outside import checks
 from tests.rights.world import World
@@ -41,6 +42,7 @@ def run(world: World, case: Case) -> dict[str, Any]:
         "document": case.document.name,
         "label": case.document.label,
         "sid": case.sid,
+        "role": case.role,
         "scenario": case.scenario.__name__,
         "without": without,
         "refused": sorted({(entry["action"], entry["reason"]) for entry in refused}),
@@ -52,7 +54,9 @@ def run(world: World, case: Case) -> dict[str, Any]:
 
 def main() -> None:
     world = World.found() if "--found" in sys.argv else World.deployed(WORK / "rights")
-    say({"deployed": True, "documents": declared(world), "decisions": world.decisions()})
+    pipeline.made(world)
+    world.statements = declared(world)
+    say({"deployed": True, "documents": world.statements, "decisions": world.decisions()})
     for scenario in MORE:
         world.decisions(clear=True)
         say({"scenario": scenario.__name__, "said": scenario(world), "decisions": world.decisions()})

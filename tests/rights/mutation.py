@@ -36,6 +36,16 @@ class Document:
         finally:
             self.write(world, whole)
 
+    @contextmanager
+    def with_more(self, world: World, statement: dict[str, Any]) -> Iterator[None]:
+        """The statement beside the policy's own, for as long as the block lasts."""
+        whole = self.read(world)
+        self.write(world, {**whole, "Statement": [*whole["Statement"], statement]})
+        try:
+            yield
+        finally:
+            self.write(world, whole)
+
 
 def of_role(actor: str, policy: str | None = None) -> Document:
     role = f"{PREFIX}-{actor.replace('_', '-')}"

@@ -9,13 +9,46 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.clients import clients
-from tests.rights.mutation import of_role
+from tests.rights.mutation import GATEWAY, of_role
 from tests.rights.scenarios import refused, train
 from tests.rights.world import ACCOUNT, FOLDER, OTHER, PHOTOS, PREFIX, World
 
 Client = Callable[[str], Any]
 
 FOREIGN = "foreign-photos"
+# As the network module has it where there is a way out: `ReadWhatTheWayOutLeadsTo`.
+OUT = {
+    "Sid": "ReadWhatTheWayOutLeadsTo",
+    "Effect": "Allow",
+    "Principal": "*",
+    "Action": "s3:GetObject",
+    "Resource": "*",
+}
+# Where a condition stands in Terraform's files, and what tries to get round it: a check here, or a test.
+CONDITIONS = {
+    ("iam/bulk.tf", "s3:prefix"): "list the whole bucket",
+    ("iam/endpoint.tf", "cloudwatch:namespace"): "publish a metric of its own",
+    ("iam/lambda.tf", "ec2:Subnet"): "delete an interface of another network",
+    ("iam/main.tf", "aws:SourceAccount"): "test_a_service_gets_credentials_of_a_role_that_trusts_it_for_this",
+    ("iam/main.tf", "aws:SourceArn"): "take on training's role",
+    ("iam/notebook.tf", "iam:PassedToService"): "hand a role to another service",
+    ("iam/shared.tf", "ec2:Subnet"): "delete an interface of another network",
+    ("iam/shared.tf", "s3:prefix"): "list the whole bucket",
+    ("iam/training.tf", "cloudwatch:namespace"): "publish a metric of its own",
+    ("iam/training.tf", "s3:prefix"): "list the whole bucket",
+    (
+        "network/flow_logs.tf",
+        "aws:SourceAccount",
+    ): "test_a_service_gets_credentials_of_a_role_that_trusts_it_for_this",
+    (
+        "observability/notifications.tf",
+        "aws:SourceAccount",
+    ): "",  # no alarm of this cloud publishes to a topic
+    ("private_bucket/main.tf", "aws:SecureTransport"): "list our artifacts without TLS",
+    ("private_bucket/main.tf", "s3:TlsVersion"): "test_a_statement_applies_where_all_its_parts_do",
+    ("storage/data_policies.tf", "kms:ViaService"): "use the photos' key but through S3",
+    ("storage/data_policies.tf", "s3:prefix"): "list photos beside the folder",
+}
 _DENIED = ("AccessDenied", "UnauthorizedOperation", "403", "UnreachableEndpoint")
 
 
@@ -86,7 +119,14 @@ def _anybody(client: Client, world: World) -> dict[str, Callable[[], object]]:
 def _attachment(client: Client, world: World) -> dict[str, Callable[[], object]]:
     default = world.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
     subnet = default["Subnets"][0]["SubnetId"]
-    return {"attach to another network": lambda: client("ec2").create_network_interface(SubnetId=subnet)}
+    theirs = world.client("ec2").create_network_interface(SubnetId=subnet)["NetworkInterface"]
+    interface = theirs["NetworkInterfaceId"]
+    return {
+        "attach to another network": lambda: client("ec2").create_network_interface(SubnetId=subnet),
+        "delete an interface of another network": lambda: client("ec2").delete_network_interface(
+            NetworkInterfaceId=interface
+        ),
+    }
 
 
 def _keys(client: Client, world: World) -> dict[str, Callable[[], object]]:
@@ -175,6 +215,9 @@ def _notebook(client: Client, world: World) -> dict[str, Callable[[], object]]:
         "stop another notebook": lambda: client("sagemaker").stop_notebook_instance(
             NotebookInstanceName="other"
         ),
+        "train with a role that is not training's": lambda: client("sagemaker").create_training_job(
+            **_job(world, f"{PREFIX}-borrowed", "notebook")
+        ),
         "hand a role to another service": lambda: lambdas.create_function(
             FunctionName="x", Role=world.outputs["roles"]["training"]["arn"], Code={"ZipFile": b"x"}
         ),
@@ -211,8 +254,17 @@ def _of_resources(world: World) -> Iterator[dict[str, Any]]:
     said = refused(lambda: insecure.list_objects_v2(Bucket=bucket))
     ok = "explicit deny in a resource-based policy" in said
     yield {"who": "our account's root", "what": "list our artifacts without TLS", "said": said, "ok": ok}
-    said = _foreign_bucket(world)
-    ok = "no VPC endpoint policy allows the s3:" in said
+    said = refused(
+        lambda: world.client("sagemaker").create_training_job(**_job(world, "other-1", "training"))
+    )
+    yield {
+        "who": "a job of another name",
+        "what": "take on training's role",
+        "said": said,
+        "ok": "Could not assume role" in said,
+    }
+    said, let_out = _foreign_bucket(world)
+    ok = "no VPC endpoint policy allows the s3:" in said and not let_out
     yield {
         "who": "training",
         "what": "read a bucket that is not ours, from the network",
@@ -221,8 +273,25 @@ def _of_resources(world: World) -> Iterator[dict[str, Any]]:
     }
 
 
-def _foreign_bucket(world: World) -> str:
-    """Role and bucket let the job in; the gateway endpoint does not let it out."""
+def _job(world: World, name: str, actor: str) -> dict[str, Any]:
+    return {
+        "TrainingJobName": name,
+        "RoleArn": world.outputs["roles"][actor]["arn"],
+        "AlgorithmSpecification": {
+            "TrainingImage": world.outputs["training_image"],
+            "TrainingInputMode": "File",
+        },
+        "OutputDataConfig": {"S3OutputPath": world.scratch("jobs/")},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+    }
+
+
+def _foreign_bucket(world: World) -> tuple[str, str]:
+    """Role and bucket let the job in; the gateway endpoint does not let it out, but where the network has a way out.
+
+    Even there it lets nothing but objects be read, by what it says for that; a job would have to list them, too.
+    """
     s3 = world.theirs("s3")
     s3.create_bucket(Bucket=FOREIGN)
     s3.put_object(Bucket=FOREIGN, Key="train/1.png", Body=b"x")
@@ -231,10 +300,10 @@ def _foreign_bucket(world: World) -> str:
     principal = {"Principal": {"AWS": world.outputs["roles"]["training"]["arn"]}}
     document = {"Version": "2012-10-17", "Statement": [{**allow, **principal}]}
     s3.put_bucket_policy(Bucket=FOREIGN, Policy=json.dumps(document))
-    training = of_role("training")
-    whole = training.read(world)
-    training.write(world, {**whole, "Statement": [*whole["Statement"], allow]})
-    try:
-        return train(world, f"s3://{FOREIGN}/train/")
-    finally:
-        training.write(world, whole)
+    with of_role("training").with_more(world, allow):
+        said = train(world, f"s3://{FOREIGN}/train/")
+        with (
+            GATEWAY.with_more(world, OUT),
+            GATEWAY.with_more(world, {**OUT, "Sid": "", "Action": "s3:ListBucket"}),
+        ):
+            return said, train(world, f"s3://{FOREIGN}/train/")

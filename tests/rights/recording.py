@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from moto.iam.access_control import PermissionResult
+
 from localcloud import policies
 
 _OWN = (
     (re.compile(r"(eni|subnet|sg|vpce|vpc|fl|i)-[0-9a-f]{8,}"), r"\1-…"),
     (re.compile(r"key/[0-9a-f-]{36}"), "key/…"),
-    (re.compile(r"[0-9a-f]{64}"), "…"),
+    (re.compile(r"[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "…"),
     (re.compile(r"kennel-local-(rights|bulk|t)-?[0-9a-f]{8}\S*"), r"kennel-local-\1-…"),
     (re.compile(r"kennel-local-[0-9a-f]{8}"), "kennel-local-…"),
     (re.compile(r"\d{4}/\d\d/\d\d/.*"), "…"),
@@ -85,7 +87,7 @@ def _calls(
 def _concerns(line: dict[str, Any], entry: dict[str, Any]) -> bool:
     """Statements of roles' policies have a role's name; those of resources' are anybody's."""
     of_role = not line["label"].startswith("policy of")
-    return not of_role or entry["role"].endswith(f"/{line['document']}")
+    return not of_role or entry["role"].endswith(f"/{line['role']}")
 
 
 def unused(lines: Iterable[dict[str, Any]]) -> list[str]:
@@ -122,6 +124,21 @@ def unused(lines: Iterable[dict[str, Any]]) -> list[str]:
     return missing
 
 
+def unplanned(lines: Iterable[dict[str, Any]]) -> set[str]:
+    """What the pipeline's role may do for a plan, and the plan did not."""
+    lines = list(lines)
+    declared = next(line["documents"] for line in lines if "documents" in line)
+    plan = next(line["decisions"] for line in lines if line.get("scenario") == "plan" and "sid" not in line)
+    done = {entry["action"] for entry in plan if entry["allowed"]}
+    given = {
+        action
+        for line in lines
+        if line.get("scenario") == "calls_of_a_plan"
+        for action in _list(declared[line["document"]][line["sid"]]["Action"])
+    }
+    return given - done
+
+
 def replayed(lines: Iterable[dict[str, Any]]) -> list[str]:
     """Statements without which every recorded call would still be allowed by the rest of their policy."""
     lines = list(lines)
@@ -154,7 +171,7 @@ def replayed(lines: Iterable[dict[str, Any]]) -> list[str]:
 def _grants(statement: dict[str, Any], entry: dict[str, Any]) -> bool:
     who = policies.Who((entry["principal"], entry["role"]), entry["role"].split(":")[4])
     result = policies.evaluate(statement, entry["action"], entry["resource"], who, entry["context"])
-    return result == policies.PermissionResult.PERMITTED
+    return result == PermissionResult.PERMITTED
 
 
 def _list(value: Any) -> list[str]:

@@ -166,7 +166,7 @@ def _streams(world: World, group: str) -> set[str]:
 
 
 def usage(world: World) -> str:
-    """What instances say of their memory, every half minute."""
+    """What instances say of their memory, every two seconds in this cloud."""
     began = time.time()
 
     def measured() -> bool:
@@ -177,7 +177,7 @@ def usage(world: World) -> str:
             for entry in world.decisions()
         )
 
-    until(measured, 40)
+    until(measured, 2 * _MISSING)
     allowed = [
         entry["allowed"] for entry in world.decisions()
         if entry["action"] == "cloudwatch:PutMetricData" and entry["at"] >= began and "endpoint" in entry["role"]
@@ -331,6 +331,10 @@ bucket, prefix = sys.argv[1:]
 key = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"][0]["Key"]
 s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 """
+_GET = """
+import boto3, sys
+boto3.client("s3").get_object(Bucket=sys.argv[1], Key=sys.argv[2])["Body"].read()
+"""
 _WRITE = """
 import boto3, sys
 boto3.client("s3").put_object(Bucket=sys.argv[1], Key=sys.argv[2] + "told.json", Body=b"{}")
@@ -399,6 +403,33 @@ def instance_breaks_off(world: World) -> str:
 
 def instance_reads_wheels(world: World) -> str:
     return _on_instance(world, _READ, world.outputs["artifact_bucket"], "wheelhouse/")
+
+
+def instance_reads_packages(world: World) -> str:
+    return _from_a_bucket_of_aws(
+        world, "al2023-repos-us-east-1-de612dc2", "core/mirrors/latest/x86_64/mirror.list"
+    )
+
+
+def instance_reads_layers(world: World) -> str:
+    return _from_a_bucket_of_aws(world, "prod-us-east-1-starport-layer-bucket", "123456789012/layer")
+
+
+def _from_a_bucket_of_aws(world: World, bucket: str, key: str) -> str:
+    """What dnf and Docker fetch there, another account's bucket being AWS's. They ask without credentials; here the
+    instance's role may read the bucket, since it is by credentials that the cloud knows who is in the VPC."""
+    s3, role = world.theirs("s3"), world.outputs["roles"]["training_instance"]["arn"]
+    if bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=bucket)
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    may = {"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    policy = {"Version": "2012-10-17", "Statement": [{**may, "Principal": {"AWS": role}}]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    with of_role("training_instance").with_more(world, may):
+        said = _on_instance(world, _GET, bucket, key)
+        written = _on_instance(world, _WRITE, bucket, "x/")
+    assert "no VPC endpoint policy allows the s3:PutObject action" in written, written
+    return said
 
 
 def command(world: World) -> str:

@@ -14,7 +14,7 @@ from ops import artifacts
 from ops.deploy import Deployment
 from ops.paths import CLOUD, TERRAFORM
 from ops.stage import Stage
-from tests.clients import clients
+from tests.clients import clients, person
 from tests.ml.serving.conftest import write_run
 from tests.ml.serving.samples import encode, photo
 
@@ -24,6 +24,7 @@ PREFIX = "kennel-local"
 PHOTOS = "their-photos"
 FOLDER = "dogImages/"
 QUEUE = "failed-calls"
+_SPEED = 15.0  # of metrics, which an instance else says of itself every half minute
 VARIABLES = """
 stage = "local"
 endpoint = {{
@@ -67,10 +68,14 @@ class World:
     def __init__(self, cloud: control.CloudInfo) -> None:
         self.cloud = cloud
         self.client = clients(cloud)
+        self.person = person(cloud, self.client)
         self.theirs = clients(cloud, key=f"local-{OTHER}")
         self.stage = Stage.of("local")
         self.outputs: dict[str, Any] = {}
         self.notebook: Callable[[str], Any] | None = None  # as a person in it
+        self.planner: Stage | None = None  # as a pipeline sees it
+        self.reader: Callable[[str], Any] | None = None  # the same as clients
+        self.statements: dict[str, dict[str, dict[str, Any]]] = {}  # by policy and name, while none is out
 
     @classmethod
     def found(cls) -> World:
@@ -86,7 +91,7 @@ class World:
     @classmethod
     def deployed(cls, work: Path) -> World:
         stage = Stage.of("local")
-        cloud = stage.start()
+        cloud = stage.start(_SPEED)
         assert cloud is not None
         world = cls(cloud)
         world._deploy(work)
@@ -139,7 +144,7 @@ class World:
         opened = {**before, "Statement": [*before["Statement"], mine]}
         iam.update_assume_role_policy(RoleName=role["name"], PolicyDocument=json.dumps(opened))
         try:
-            answer = self.client("sts").assume_role(RoleArn=role["arn"], RoleSessionName="person")[
+            answer = self.person("sts").assume_role(RoleArn=role["arn"], RoleSessionName="person")[
                 "Credentials"
             ]
         finally:

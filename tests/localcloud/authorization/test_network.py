@@ -197,6 +197,13 @@ def test_a_service_gets_credentials_of_a_role_that_trusts_it_for_this(network: N
             authorization.issue(ROLE, service, "SageMaker", source_arn=arn)
     with pytest.raises(Denied):
         authorization.issue(f"{ROLE}-2", "sagemaker.amazonaws.com", "SageMaker", source_arn=source)
+    of_another = trust(
+        {"Service": "sagemaker.amazonaws.com"},
+        Condition={**for_ours, "StringEquals": {"aws:SourceAccount": "210987654321"}},
+    )
+    boto3.client("iam").update_assume_role_policy(RoleName="job", PolicyDocument=of_another)
+    with pytest.raises(Denied):
+        authorization.issue(ROLE, "sagemaker.amazonaws.com", "SageMaker", source_arn=source)
 
 
 def test_what_a_role_may_not_its_service_does_not_do(network: Network) -> None:
