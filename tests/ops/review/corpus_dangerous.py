@@ -107,7 +107,7 @@ DANGEROUS = [
     ),
     Case(
         "the function's URL asks nobody who they are",
-        words=("anybody may now also call",),
+        words=("Anybody may now also call",),
         dangers=rules("rights-public"),
         files=override(
             "modules/lambda",
