@@ -19,12 +19,23 @@ another account, and the optional parts. Each statement is taken out of the live
 it is for, and must be refused; the statement is put back, and the same must work again. Every action and every resource
 occurs in a call that it allowed. Names and numbers of a deployment's own are shown as `…`.
 
+The role that a pipeline plans as (`kennel-ci-local-read` and `-state`) makes a whole plan of that stage; then, for each
+statement, each of its calls is made with the role's session, and refused while the statement is out.
+
+What a condition keeps out is tried as well: `tests/rights/outside.py` has a table of all conditions and the call that
+violates each, and a test compares it with Terraform's files.
+
 """
 _FOOT = """## What the embedded cloud cannot show
 
 - `ssmmessages:CreateDataChannel` and `OpenDataChannel` are asked for where a session begins; its stream is not there.
-- The gateway endpoint's `InstallAmazonLinuxPackages`, `PullImageLayers` and `ReadWhatTheWayOutLeadsTo` are for calls
-  that a boot, Docker and pictures' addresses make: none of them is made here.
+- The gateway endpoint's `InstallAmazonLinuxPackages` and `PullImageLayers` are for calls that a boot and Docker make
+  without credentials: here the training instance makes them with its role's, to buckets of AWS's names in another
+  account. `ReadWhatTheWayOutLeadsTo` is there where a network has a way out, which this one has not: it is put into the
+  live policy, with which a job reads a foreign bucket that it could not read before.
+- No alarm publishes to a topic here, so the condition of the topic's policy, `aws:SourceAccount`, is not tried.
+- A plan of this stage does not need everything that the pipeline's role may: what stages with scaling, topics,
+  repositories, NAT or an endpoint that scales to zero need besides is named in the test.
 - Which source SageMaker sends with an endpoint's role, AWS does not say; the trust policy takes all of the account's.
 """
 

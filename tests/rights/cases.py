@@ -108,7 +108,8 @@ def _all() -> list[Case]:
 
 
 _READ = (
-    "ReadTheNetwork", "ReadTheInstance", "ReadAttributes", "ReadTheImageOfInstances", "ReadBuckets", "ReadArchives", "ReadRoles",
+    "ReadTheNetwork", "ReadTheInstance", "ReadAttributes", "ReadTheImageOfInstances", "ReadBuckets",
+    "ReadArchives", "ReadRoles",
     "ReadTheInstanceProfile", "ReadTheFunction", "ReadLimitsAndNames", "ReadTheEndpoint",
     "ReadTheStackOfAnEndpointThatScalesToZero", "ReadScaling", "ReadTagsOfScaling", "ReadAlarms",
     "ReadTheDashboard", "ReadLogGroups", "ReadRepositories", "ReadTopics", "ReadSubscriptions",
