@@ -123,13 +123,13 @@ class Hider:
             return [self._state(each) for each in node]
         if not isinstance(node, dict):
             return node
+        if "sensitive_values" in node:  # a resource, of whose values one may be called outputs, too
+            return node | {"values": self._masked(node.get("values"), node["sensitive_values"])}
         found = {name: self._state(each) for name, each in node.items()}
         for name, output in (node.get("outputs") or {}).items():
             found["outputs"][name] = output | {
                 "value": self._masked(output.get("value"), _is_secret(name, output))
             }
-        if "sensitive_values" in node:
-            found["values"] = self._masked(node.get("values"), node["sensitive_values"])
         return found
 
     def _masked(self, value: Any, mask: Any) -> Any:

@@ -161,6 +161,14 @@ def test_sensitive_variables_outputs_and_state_are_hidden() -> None:
     assert "open" in found
 
 
+def test_a_stacks_own_outputs_are_values_of_a_resource() -> None:
+    stack = {"values": {"outputs": {"Name": "kennel"}, "key": "told"}, "sensitive_values": {"key": True}}
+    plan = {"prior_state": {"values": {"root_module": {"resources": [stack]}}}}
+    values = Hider(plan).plan["prior_state"]["values"]["root_module"]["resources"][0]["values"]
+    assert values["outputs"] == {"Name": "kennel"}
+    assert values["key"] != "told"
+
+
 def test_what_a_plan_hides_is_hidden_in_what_others_say_of_it() -> None:
     after = {"environment": {"SOME": "planted value"}, "name": "kennel-local", "other": 'say "planted value"'}
     hider = Hider({"resource_changes": [change(None, after)]})
