@@ -51,7 +51,10 @@ RIGHTS = [  # as terraform/modules/iam gives them
     statement(["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/training/*"),
     statement(["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}"),
     statement(["ssm:UpdateInstanceInformation"], "arn:aws:ec2:us-east-1:123456789012:instance/*"),
-    statement(["ssmmessages:OpenControlChannel"], "*"),
+    statement(
+        [f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")],
+        "*",
+    ),
     statement(
         ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
         f"arn:aws:logs:us-east-1:123456789012:log-group:{GROUP}:*",
