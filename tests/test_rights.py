@@ -19,7 +19,7 @@ from tests.rights.outside import CONDITIONS
 
 DEADLINE = 1500  # s for all on a loaded machine
 _ROLES = (
-    "modules/iam", "modules/network/flow_logs.tf", "modules/storage/data_policies.tf",
+    "modules/iam", "modules/network/flow_logs.tf", "modules/storage/data_policies.tf", "bootstrap/read.tf",
 )  # fmt: skip
 # What a pipeline's role may do for a plan of other stages than the one here, or of what a pull request adds to it.
 _OTHER_STAGES = {

@@ -142,13 +142,13 @@ READ, STATE = _policy("read"), _policy("state")
 
 
 def again(document: Document, sid: str) -> Callable[[World], str]:
-    """Each of the statement's calls; what was refused."""
+    """Each of the statement's calls; the first refusal."""
 
     def calls_of_a_plan(world: World) -> str:
         actions = world.statements[document.name][sid]["Action"]
         actions = [actions] if isinstance(actions, str) else actions
-        said = {action: _refusal(world, action, sid) for action in actions}
-        return "; ".join(dict.fromkeys(filter(None, said.values())))
+        said = [_refusal(world, action, sid) for action in sorted(actions)]
+        return next(filter(None, said), "")
 
     return calls_of_a_plan
 

@@ -16,7 +16,7 @@ _OWN = (
     (re.compile(r"key/[0-9a-f-]{36}"), "key/…"),
     (re.compile(r"[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "…"),
     (re.compile(r"kennel-local-(rights|bulk|t)-?[0-9a-f]{8}\S*"), r"kennel-local-\1-…"),
-    (re.compile(r"kennel-local-[0-9a-f]{8}"), "kennel-local-…"),
+    (re.compile(r"kennel-local-[0-9a-f]{8,}"), "kennel-local-…"),
     (re.compile(r"\d{4}/\d\d/\d\d/.*"), "…"),
     (re.compile(r"(captures/kennel-local/primary)/.*"), r"\1/…"),
     (re.compile(r"(jobs|checkpoints)/[^/\"]+/.*"), r"\1/…"),
