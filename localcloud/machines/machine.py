@@ -232,7 +232,9 @@ class Machine(Instance):
         return self.is_online and self._may_open("Control") and self._may_open("Data")
 
     def _may_open(self, channel: str) -> bool:
-        return self.may(f"ssmmessages:Create{channel}Channel") and self.may(f"ssmmessages:Open{channel}Channel")
+        return self.may(f"ssmmessages:Create{channel}Channel") and self.may(
+            f"ssmmessages:Open{channel}Channel"
+        )
 
     def environment(self) -> dict[str, str]:
         return {

@@ -83,7 +83,9 @@ def download(url: str, cache: Path, *, progress: bool = False) -> Path:
         return store / objects[0].cache_name if is_file else _link(objects, store, cache / "folders")
     except ClientError as error:
         code = str(error.response["Error"]["Code"])
-        raise _refusal(url, str(error), _REMEDIES.get(code, "try again: what has been downloaded stays.")) from error
+        raise _refusal(
+            url, str(error), _REMEDIES.get(code, "try again: what has been downloaded stays.")
+        ) from error
     except BotoCoreError as error:  # no credentials, no connection
         raise _refusal(url, str(error), "check credentials, region and connection.") from error
     except OSError as error:  # a key that is a file and a folder; a disk that is full

@@ -146,7 +146,8 @@ def purge_bucket(s3: Any, bucket: str) -> int:
 
 def remove_bucket(s3: Any, bucket: str) -> None:
     """Empty a bucket and delete it, unless it is gone."""
-    with contextlib.suppress(s3.exceptions.NoSuchBucket):  # deleted before: the answer to that may have been lost
+    # Deleted before: the answer to that may have been lost.
+    with contextlib.suppress(s3.exceptions.NoSuchBucket):
         purge_bucket(s3, bucket)
         s3.delete_bucket(Bucket=bucket)
 

@@ -91,9 +91,7 @@ def test_what_it_says_becomes_findings(fake: Fake) -> None:
     assert endpoint.remedy == "Name a key in endpoint.volume_kms_key_arn."
     assert endpoint.source == "checkov 3.3.30"
     assert found["CKV2_AWS_62"].changed is False  # the plan leaves the bucket as it is
-    assert (
-        found["CKV2_AWS_62"].remedy == "Correct it, or give a reason and a date in exceptions.toml."
-    )
+    assert found["CKV2_AWS_62"].remedy == "Correct it, or give a reason and a date in exceptions.toml."
 
 
 def test_a_plan_of_nothing_is_not_scanned(fake: Fake) -> None:
