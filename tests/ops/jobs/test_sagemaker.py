@@ -227,7 +227,10 @@ def test_what_cannot_be_stopped_is_told_in_the_words_that_fit(
         def __getattr__(self, call: str) -> Any:
             message = answers["tuning" if "tuning" in call else "training"]
 
-            def refuse(**_: str) -> None:
+            def refuse(**_: str) -> dict[str, str]:
+                if call.startswith("describe_"):
+                    kinds = ("TrainingJob", "TransformJob", "HyperParameterTuningJob")
+                    return {f"{kind}Status": "Completed" for kind in kinds}
                 raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, call)
 
             return refuse
