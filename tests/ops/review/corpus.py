@@ -97,8 +97,8 @@ class Corpus:
             Model(chosen["name"], chosen["sha256"], chosen.get("metrics") or {}) if chosen else None,
             update.of_plan(plan, running),
             case.account,
-            configs,
-            models,
+            live_configs=configs,
+            live_models=models,
         )
         return Review.of(facts, Header(self.name, self.region), hider=hider)
 
