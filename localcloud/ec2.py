@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2 import urls
+from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import elastic_network_interfaces, instances, security_groups
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.security_groups import SecurityGroupRule
@@ -69,6 +70,21 @@ class Ec2(EC2Response):
             instance_id, "instance_initiated_shutdown_behavior", behavior
         )
         return EmptyResult()
+
+    def delete_subnet(self) -> ActionResult:
+        subnet = self._get_param("SubnetId")
+        if any(one.subnet.id == subnet for one in self._interfaces()):
+            raise DependencyViolationError(f"The subnet '{subnet}' has dependencies and cannot be deleted.")
+        return super().delete_subnet()
+
+    def delete_security_group(self) -> ActionResult:
+        group = self._get_param("GroupId")
+        if any(group == each.id for one in self._interfaces() for each in one.group_set):
+            raise DependencyViolationError(f"resource {group} has a dependent object")
+        return super().delete_security_group()
+
+    def _interfaces(self) -> list[NetworkInterface]:
+        return list(self.ec2_backend.enis.values())
 
     def _security_grp_instance_attribute_handler(self) -> bool:
         """moto's takes every attribute that it does not know for an empty list of groups."""

@@ -125,6 +125,12 @@ def _policies(client: Any) -> Iterator[str]:
     yield from (one["Arn"] for one in client.list_policies(Scope="Local")["Policies"])
 
 
+def _interfaces(client: Any) -> Iterator[str]:
+    for page in client.get_paginator("describe_network_interfaces").paginate():
+        for entry in page["NetworkInterfaces"]:
+            yield f"{entry['NetworkInterfaceId']} ({entry['Description']})"
+
+
 def _endpoints(client: Any) -> Iterator[str]:
     for page in client.get_paginator("describe_vpc_endpoints").paginate():
         for entry in page["VpcEndpoints"]:
@@ -150,7 +156,7 @@ INVENTORY: tuple[tuple[str, str, Listing], ...] = (
     ("ec2", "subnet", _all("describe_subnets", "Subnets", "SubnetId")),
     ("ec2", "security group", _all("describe_security_groups", "SecurityGroups", "GroupId")),
     ("ec2", "route table", _all("describe_route_tables", "RouteTables", "RouteTableId")),
-    ("ec2", "interface", _all("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId")),
+    ("ec2", "interface", _interfaces),
     ("ec2", "VPC endpoint", _endpoints),
     ("ec2", "instance", _instances),
     ("ec2", "volume", _all("describe_volumes", "Volumes", "VolumeId")),

@@ -167,3 +167,21 @@ def test_only_an_instance_with_a_public_address_has_one_associated(client: Clien
 
     assert associations(public=True) == [True]
     assert associations(public=False) == [False]
+
+
+def test_a_subnet_and_a_group_stay_while_an_interface_is_in_them(client: Client) -> None:
+    ec2 = client("ec2")
+    network = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="used", Description="test", VpcId=network)["GroupId"]
+    made = ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]
+    for delete, arguments in (
+        (ec2.delete_subnet, {"SubnetId": subnet}),
+        (ec2.delete_security_group, {"GroupId": group}),
+    ):
+        with pytest.raises(ClientError, match="DependencyViolation.*depende"):
+            delete(**arguments)
+    ec2.delete_network_interface(NetworkInterfaceId=made["NetworkInterfaceId"])
+    ec2.delete_subnet(SubnetId=subnet)
+    ec2.delete_security_group(GroupId=group)
+    ec2.delete_vpc(VpcId=network)

@@ -44,6 +44,31 @@ def test_the_supervisor_survives_what_it_did_not_expect(
         watched.stop()
 
 
+def test_a_fleet_is_at_an_end_only_when_its_supervisor_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is at deleting, it deletes in the name of a role that may be gone when the endpoint is."""
+    monkeypatch.setattr(fleet, "_SUPERVISION_INTERVAL", 0.01)
+    watched = Fleet([], Host(Config(tmp_path, "http://127.0.0.1:1"), tmp_path))
+    burying, go_on = threading.Event(), threading.Event()
+
+    def bury() -> None:
+        burying.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(watched, "_bury", bury)
+    watched.start()
+    assert burying.wait(10)
+    stopping = threading.Thread(target=watched.stop)
+    stopping.start()
+    stopping.join(0.3)
+    waits = stopping.is_alive()
+    go_on.set()
+    stopping.join(10)
+    assert waits
+    assert not stopping.is_alive()
+
+
 def invocation(fleets: list[Any], monkeypatch: pytest.MonkeyPatch) -> Invocation:
     """A request whose endpoint answers with these fleets, one after the other."""
     following = iter(fleets)
