@@ -150,6 +150,16 @@ KINDS: dict[str, Kind] = {
     ),
 }  # fmt: skip
 
+_FIRST = {*_CREATE} - {
+    *_UPLOAD,
+    *_UPDATE,
+}  # calls of an apply that finds nothing; the next of one that finds an endpoint
+_LATER = {
+    ("sagemaker", "UpdateEndpoint"),
+    ("sagemaker", "DeleteModel"),
+    ("sagemaker", "DeleteEndpointConfig"),
+}
+
 _KINDS = {"throttle": 26, "error": 22, "timeout": 14, "cut": 22, "denied": 10}
 _INSTANCES = {
     ("sagemaker", "CreateEndpoint"), ("sagemaker", "UpdateEndpoint"), ("sagemaker", "CreateTrainingJob"),
@@ -186,22 +196,26 @@ def run(number: int, task: str, seed: int, state: str | None = None) -> Run:
     kind = KINDS[task]
     drawn = rng.choice(kind.states)
     state = drawn if state is None else state
-    if state == NOTHING and not kind.changes:  # without a state, hardly anything is asked for
-        met = [call for call in kind.calls if call in _WITHOUT_STATE]
-        kind = dataclasses.replace(kind, calls=met)
-    rules = [_rule(rng, kind) for _ in range(rng.choice((1, 1, 2, 3)))]
+    kind = dataclasses.replace(kind, calls=[call for call in kind.calls if _is_made(call, kind, state)])
+    rules = [_rule(rng, kind, state) for _ in range(rng.choice((1, 1, 2, 3)))]
     return Run(number, task, state, rules)
 
 
-def _rule(rng: random.Random, kind: Kind) -> dict[str, Any]:
-    if kind.makes_rights and rng.random() < 0.12:
+def _is_made(call: Call, kind: Kind, state: str) -> bool:
+    if state == NOTHING:  # without a state, hardly anything is asked for
+        return call not in _LATER if kind.changes else call in _WITHOUT_STATE
+    return state == FAILED_APPLY or call not in _FIRST
+
+
+def _rule(rng: random.Random, kind: Kind, state: str) -> dict[str, Any]:
+    if kind.makes_rights and state == NOTHING and rng.random() < 0.5:
         service, operation = rng.choice(_RIGHTS)
         return {
             "service": service, "operation": operation, "kind": "iam-delay", "count": rng.choice((1, 2, 20)),
             "seconds": rng.choice((2, 5, 10)),
         }  # fmt: skip
     short = [call for call in kind.calls if call in _INSTANCES]
-    if short and rng.random() < 0.15:
+    if short and rng.random() < 0.2:
         service, operation = rng.choice(short)
         rule = {
             "service": service,

@@ -160,11 +160,13 @@ def _start_job(project: Project, name: str) -> None:
         said.append(line)
         if "Started the training job" in line:
             break
-    for _ in range(3):  # on a loaded machine, one may come while Python cannot raise it
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=60)
-            break
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=60)
+    except subprocess.TimeoutExpired as error:
+        ended = process.poll()
+        process.kill()
+        raise Broken(f"Ctrl-C did not end the following of a job within 60 s (exit code {ended})") from error
     if not any("Started" in line for line in said):
         raise Broken("no job to stop: " + "".join(said)[-2000:])
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
 import json
 import math
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -168,8 +166,6 @@ def _run(
 ) -> None:
     done = _trials(study)
     if len(done) < trials:
-        # The report's importances need it, its import takes a second, and quantization leaves a core idle.
-        threading.Thread(target=importlib.import_module, args=("sklearn.ensemble",), daemon=True).start()
         material(config).prepare()  # most trials need them, and their own bar tells how far they are
     with Progress(space, trials, best(done), len(done), show=progress) as shown:
         while len(done) < trials:
