@@ -33,6 +33,11 @@ _BLOCK = re.compile(
 _LINE = re.compile(
     r"^(?P<before>\s*(?:[-+~#/<=>]+\s+)*\"?(?P<name>[\w.:/-]+)\"?\s*[=:]>?\s*)(?P<value>\S.*)$"
 )
+_MARKS = " +-~#/<=>"  # of what changes, before a name
+_HEREDOC = re.compile(r"<<[-~]?EOT\b")
+# Within what is left out: an entry, whose name is told, and a line of brackets or of Terraform's own words alone.
+_ENTRY = re.compile(r"\s*(?:[-+~#/<=>]+\s+)*\"?[\w.:/-]+\"?\s+=\s+")
+_FRAME = re.compile(r"\s*(?:[-+~]\s+)?(?:EOT|[\[\](){},]*)\s*(?:-> null\s*)?(?:# .*)?")
 
 
 class Hider:
@@ -65,24 +70,32 @@ class Hider:
     def plan_text(self, text: str) -> str:
         """Return what `terraform show` prints of the plan, without its secrets: by what a line is in, or named."""
         lines: list[str] = []
-        inside: int | None = None  # the indentation of the environment or script that is being left out
+        # Columns of the names of the environment, and of the script or text of several lines, that are left out.
+        inside: int | None = None
+        script: int | None = None
         for line in text.splitlines():
-            indent = len(line) - len(line.lstrip())
-            if inside is not None and line.strip() and indent <= inside:
-                inside = None
-            found = _LINE.match(line)
-            if inside is not None and found and not _BLOCK.match(line):
-                lines.append(f"{found['before']}{redact.HIDDEN}")
-            elif found and (
+            indent, column = (len(line) - len(line.lstrip(marks)) for marks in (" ", _MARKS))
+            if line.strip():
+                inside = None if inside is not None and indent <= inside else inside
+                script = None if script is not None and indent <= script else script
+            found, block = _LINE.match(line), _BLOCK.match(line)
+            if script is not None:
+                lines.append(f"{line[:indent]}{redact.HIDDEN}" if line.strip() else line)
+                continue
+            secret = found and (
                 found["name"].lower() in SCRIPTS or redact.says_secret(found["name"], setting=True)
-            ):
+            )
+            if inside is not None and not block:
+                lines.append(_without_value(line))
+            elif found and secret:
                 lines.append(f"{found['before']}{redact.HIDDEN}")
-                inside = indent if found["value"].rstrip().endswith(("EOT", "{", "[", "(")) else inside
+                inside = column if found["value"].endswith(("{", "[", "(")) and inside is None else inside
             else:
                 lines.append(line)
-            block = _BLOCK.match(line)
+            if _HEREDOC.search(line) and (inside is not None or secret):
+                script = column
             if inside is None and block and block["name"].lower() in {*ENVIRONMENTS, "variables"}:
-                inside = indent
+                inside = column
         return self.text("\n".join(lines))
 
     def _of_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
@@ -210,6 +223,14 @@ class Hider:
                 return self._scrub(text)
             return json.dumps(self._named(parsed, conditions=conditions))
         return self._scrub(text)
+
+
+def _without_value(line: str) -> str:
+    """Return a line of an environment: the name without the value, and nothing of what stands in a list."""
+    if _FRAME.fullmatch(line):
+        return line
+    entry = _ENTRY.match(line)
+    return f"{entry[0] if entry else line[: -len(line.lstrip(_MARKS))]}{redact.HIDDEN}"
 
 
 def _is_secret(name: str, declared: dict[str, Any]) -> bool:

@@ -204,3 +204,47 @@ def test_terraforms_own_words_lose_settings_and_scripts_line_by_line() -> None:
     assert 'name        = "kennel"' in text
     for value in ("short", "abc", "def"):
         assert value not in text
+
+
+LINES = """
+      ~ environment {
+          ~ variables = {
+              + "JSON" = jsonencode(
+                    {
+                      + hosts = [
+                          + "planted",
+                          + "cGxhbnRlZA==planted",
+                        ]
+                    }
+                )
+              + "TEXT" = <<-EOT
+                    planted one
+                    planted = {
+                    cGxhbnRlZA==planted
+                EOT
+                # (2 unchanged elements hidden)
+            }
+        }
+      ~ user_data = <<-EOT
+            #!/bin/sh
+          - curl planted
+          + curl another-planted
+        EOT -> null
+      - api_tokens = [
+          - "planted",
+        ] -> null
+        name        = "kennel"
+"""
+
+
+def test_terraforms_own_words_lose_settings_and_scripts_of_several_lines() -> None:
+    text = Hider({}).plan_text(LINES)
+    assert "planted" not in text
+    assert "cGxhbnRlZA" not in text
+    for words in (
+        '"JSON" = jsonencode(',
+        '"TEXT" = (hidden)',
+        "(2 unchanged elements",
+        'name        = "kennel"',
+    ):
+        assert words in text
