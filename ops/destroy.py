@@ -88,14 +88,14 @@ def _destroy(deployment: Deployment, terraform: Terraform) -> None:
             with progress:
                 terraform.apply_directly(deployment.variables(), on_event, destroy=True)
         except TerraformError as error:
+            # Before it began, or when it was told to stop: nothing that may be put right here.
+            stopped = terraform.interrupted or not deployment.stage.is_running
+            if not begun or stopped or attempt == ATTEMPTS - 1:
+                raise
             if "BucketNotEmpty" in str(error):
                 # Only now: an endpoint that is still there may have to fetch its archive again.
                 purge_bucket(deployment.stage.client("s3"), deployment.sweeper.artifact_bucket)
                 continue
-            # Before it began, or when it was told to stop: nothing that a sweep may put right.
-            stopped = terraform.interrupted or not deployment.stage.is_running
-            if not begun or stopped or attempt == ATTEMPTS - 1:
-                raise
             deployment.say(
                 f"Terraform did not get through:\n{error.received}\nRemoving without it what is left, then again."
             )
@@ -115,10 +115,12 @@ def _prove(deployment: Deployment, survey: Survey, resisting: list[Found]) -> No
         return
     stage = deployment.stage
     why = {found: found.resisted for found in resisting}
-    costs, _ = live_cost.of(deployment.sweeper, survey.found, stage.region)
+    costs, unpriced = live_cost.of(deployment.sweeper, survey.found, stage.region)
     lines = []
     for found in survey.found:
         own = [one.hourly for entry, one in costs if entry == found]
+        if not own and found.kind in unpriced:
+            own = [None]
         monthly = cost.total(own)
         price = "" if not own else f", {usd(None if monthly is None else monthly * HOURS)} a month"
         lines += [
@@ -128,7 +130,7 @@ def _prove(deployment: Deployment, survey: Survey, resisting: list[Found]) -> No
         ]
     for kind, reason in survey.unseen.items():
         lines += [f"  {kind}: not looked at ({reason})", "    Use credentials that may list it."]
-    total = cost.total(one.hourly for _, one in costs)
+    total = cost.total([one.hourly for _, one in costs] + [None for _ in unpriced])
     sum_up = usd(None if total is None else total * HOURS)
     raise KennelError(
         "A destroy leaves nothing.",

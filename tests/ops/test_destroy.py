@@ -106,6 +106,14 @@ def test_a_bucket_that_is_not_empty_is_emptied_only_when_terraform_has_stopped_a
     assert order[3:] == ["terraform", "empty kennel-dev-artifacts-1", "terraform"]
 
 
+def test_a_destroy_that_stops_at_a_bucket_each_time_has_failed(order: list[str], tmp_path: Path) -> None:
+    terraform = FakeTerraform(order, *["BucketNotEmpty: the bucket has objects"] * destroy.ATTEMPTS)
+    with pytest.raises(TerraformError, match="BucketNotEmpty"):
+        destroy.run(deployment(tmp_path, terraform, FakeSweeper(order)), keep_state=False)
+    assert order.count("terraform") == destroy.ATTEMPTS
+    assert order[-1] == "terraform"
+
+
 def test_what_is_in_terraforms_way_is_removed_without_it_and_then_it_goes_on(
     order: list[str], tmp_path: Path
 ) -> None:
@@ -120,14 +128,15 @@ def test_what_is_in_terraforms_way_is_removed_without_it_and_then_it_goes_on(
 
 
 @pytest.mark.parametrize("how", ["it had not begun", "somebody stopped it"])
+@pytest.mark.parametrize("why", ["Error acquiring the state lock", "BucketNotEmpty"])
 def test_nothing_is_swept_where_terraform_did_not_begin_or_was_told_to_stop(
-    how: str, order: list[str], tmp_path: Path
+    why: str, how: str, order: list[str], tmp_path: Path
 ) -> None:
-    terraform = FakeTerraform(order, "Error acquiring the state lock", begins=how != "it had not begun")
+    terraform = FakeTerraform(order, why, begins=how != "it had not begun")
     terraform.interrupted = how == "somebody stopped it"
-    with pytest.raises(TerraformError, match="state lock"):
+    with pytest.raises(TerraformError, match=why):
         destroy.run(deployment(tmp_path, terraform, FakeSweeper(order, MODEL)), keep_state=False)
-    assert not any(step.startswith("remove") for step in order)
+    assert not any(step.startswith(("remove", "empty")) for step in order)
 
 
 def test_what_is_left_is_told_with_its_cost_the_reason_and_a_remedy_and_the_next_one_goes_on(
@@ -149,6 +158,19 @@ def test_what_is_left_is_told_with_its_cost_the_reason_and_a_remedy_and_the_next
     sweeper.stays = ()
     assert destroy.run(deployment(tmp_path, FakeTerraform(order), sweeper), keep_state=False) == [ENDPOINT]
     assert order[-1] == "remove the state"
+
+
+def test_the_cost_of_what_nobody_may_look_at_is_not_nothing(
+    order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_cost, "of", lambda *_: ((), {"endpoint": "AccessDeniedException: no"}))
+    sweeper = FakeSweeper(order, ENDPOINT, MODEL, stays=(ENDPOINT, MODEL))
+    with pytest.raises(KennelError) as caught:
+        destroy.run(deployment(tmp_path, FakeTerraform(order), sweeper), keep_state=False)
+    told = str(caught.value)
+    assert "left, unknown a month in all:" in told
+    assert "  endpoint kennel-dev, unknown a month\n" in told
+    assert "  model kennel-dev-1\n" in told
 
 
 def test_the_bucket_that_a_pipelines_roles_are_recorded_in_stays(
