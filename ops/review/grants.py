@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal
 
 Condition = tuple[str, str, frozenset[str]]  # operator, key, values
-# With one of these, a grant to everybody is one to those that the condition names.
+# With one of these, and an operator that demands it, a grant to everybody is one to those that the condition names.
 NARROWING_KEYS = {
     "aws:principalaccount",
     "aws:principalarn",
@@ -22,6 +22,7 @@ NARROWING_KEYS = {
     "aws:sourcevpc",
     "aws:sourcevpce",
 }
+NARROWING_OPERATORS = {"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ class Grant:
     @property
     def is_public(self) -> bool:
         """Whether anybody at all may make use of it."""
-        narrowed = any(key.lower() in NARROWING_KEYS for _, key, _ in self.conditions)
-        return self.principal in {"AWS:*", "*:*"} and not narrowed
+        return self.principal in {"AWS:*", "*:*"} and not any(map(_narrows, self.conditions))
 
     @property
     def account(self) -> str | None:
@@ -120,6 +120,16 @@ def _list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def _narrows(condition: Condition) -> bool:
+    """Tell whether only some are left of everybody: "IfExists" lets in whoever has no such key, and * everybody."""
+    operator, key, values = condition
+    return (
+        operator.lower().removeprefix("foranyvalue:") in NARROWING_OPERATORS
+        and key.lower() in NARROWING_KEYS
+        and all(value.strip("*?") for value in values)
+    )
 
 
 def _weaker(mine: Condition, theirs: Condition) -> bool:

@@ -112,6 +112,9 @@ def of_bucket(*statements: dict[str, Any]) -> dict[str, Any]:
     [
         ("*", {}, "public"),
         ({"AWS": "*"}, {"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, "plain"),
+        ({"AWS": "*"}, {"Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}}, "public"),
+        ({"AWS": "*"}, {"Condition": {"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}}}, "public"),
+        ({"AWS": "*"}, {"Condition": {"ArnLike": {"aws:PrincipalArn": "*"}}}, "public"),
         ({"AWS": OTHER}, {}, "account"),
         ({"AWS": "999988887777"}, {}, "account"),
         ({"AWS": ROLE}, {}, "plain"),
