@@ -47,9 +47,9 @@ class Grant:
         """Tell the same, whatever the conditions."""
         return (
             self.effect == other.effect
-            and _matches(self.principal, other.principal)
-            and _matches(self.action.lower(), other.action.lower())
-            and _matches(self.resource, other.resource)
+            and takes_in(self.principal, other.principal)
+            and takes_in(self.action.lower(), other.action.lower())
+            and takes_in(self.resource, other.resource)
         )
 
     @property
@@ -140,7 +140,7 @@ def _weaker(mine: Condition, theirs: Condition) -> bool:
     return mine[2] <= theirs[2] if negated else mine[2] >= theirs[2]
 
 
-def _matches(pattern: str, text: str) -> bool:
+def takes_in(pattern: str, text: str) -> bool:
     """Tell whether an IAM pattern takes in all that the other one does."""
     if pattern.startswith("!") or text.startswith("!"):
         return pattern == text or pattern == "*"

@@ -24,6 +24,13 @@ ESCALATING = re.compile(
     r"|lambda:(UpdateFunctionCode|AddPermission)|organizations:.*)",
     re.IGNORECASE,
 )
+# Some of them, one of which a pattern such as iam:P* takes in.
+ESCALATIONS = (
+    "iam:PassRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:CreateAccessKey", "iam:CreatePolicyVersion",
+    "iam:UpdateAssumeRolePolicy", "iam:AddUserToGroup", "iam:SetDefaultPolicyVersion",
+    "iam:DeleteRolePermissionsBoundary", "sts:AssumeRole", "kms:PutKeyPolicy", "kms:CreateGrant",
+    "lambda:UpdateFunctionCode", "lambda:AddPermission",
+)  # fmt: skip
 # Actions that know no resources, or only tell: AWS takes nothing but * for them.
 WITHOUT_RESOURCES = re.compile(
     r"(?!s3:List(Bucket|Object))[a-z0-9-]+:(Describe|List).*|ecr:GetAuthorizationToken|xray:Put.*"
@@ -187,7 +194,7 @@ def _kind(grant: Grant, holder: Holder, before: Iterable[Grant], own: str | None
         return "wildcard"
     if grant.action in {"*", "*:*"} or (grant.action.endswith(":*") and grant.resource == "*"):
         return "admin"
-    if ESCALATING.fullmatch(grant.action) and holder.resource.type != "aws_iam_role":
+    if _escalates(grant.action) and holder.resource.type != "aws_iam_role":
         return "escalation"
     if any(earlier.without_conditions().reaches(grant) for earlier in before):
         return "condition"
@@ -196,6 +203,14 @@ def _kind(grant: Grant, holder: Holder, before: Iterable[Grant], own: str | None
     if holder.resource.type in ITSELF:
         anything = None
     return "wildcard" if anything or narrower or grant.action.endswith(":*") else "plain"
+
+
+def _escalates(action: str) -> bool:
+    # An action with :* for a name is told of as a wildcard.
+    pattern = "*" in action.removesuffix(":*") or "?" in action
+    return bool(ESCALATING.fullmatch(action)) or (
+        pattern and any(grants.takes_in(action.lower(), one.lower()) for one in ESCALATIONS)
+    )
 
 
 def _broader(grant: Grant, before: Iterable[Grant]) -> str | None:
@@ -235,7 +250,9 @@ def _told(
     keys = frozenset(key.lower() for _, key, _ in grant.conditions)
     where = f" {spoken.conditions(sorted(grant.conditions))}" if grant.conditions else ""
     suffix = where + (f", {instead}" if instead else "")
-    fresh = holder.fresh and kind != "deny" and widens
+    # Who may give itself rights to anything is worth a look, however new.
+    unbounded = kind == "escalation" and any(ANYTHING.fullmatch(each.resource) for each in alike)
+    fresh = holder.fresh and kind != "deny" and widens and not unbounded
     if one.type == "aws_iam_role":
         text = f"{told.removesuffix(' also')} be taken on by {spoken.principal(grant.principal)}{suffix}"
         return Change(one.address, holder.who, kind, widens, text, fresh, keys)

@@ -83,6 +83,8 @@ ON_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
     ("before", "after", "kind"),
     [
         ([], [allow("iam:PassRole", ROLE)], "escalation"),
+        ([], [allow("iam:P*", ROLE)], "escalation"),
+        ([], [allow("sts:Assume*", ROLE)], "escalation"),
         ([], [allow("*")], "admin"),
         ([], [allow("s3:PutObject", "*")], "wildcard"),
         ([], [allow("ec2:DescribeVpcs", "*")], "plain"),
@@ -143,6 +145,14 @@ def test_a_first_deployment_tells_its_rights_and_finds_none_worth_a_look() -> No
         "aws_iam_role_policy.a", None, {"role": "fresh", "policy": policy(allow("iam:PassRole", ROLE))}
     )
     assert [one.fresh for one in rights.found(plan(role, of_it))] == [True]
+
+
+def test_a_fresh_role_that_may_give_itself_rights_to_anything_is_worth_a_look() -> None:
+    role = entry("aws_iam_role.a", None, {"name": "fresh", "assume_role_policy": policy()})
+    of_it = entry(
+        "aws_iam_role_policy.a", None, {"role": "fresh", "policy": policy(allow("iam:PutRolePolicy"))}
+    )
+    assert [(one.kind, one.fresh) for one in rights.found(plan(role, of_it))] == [("escalation", False)]
 
 
 def test_a_policy_that_is_known_only_later_is_named() -> None:
