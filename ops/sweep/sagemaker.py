@@ -128,8 +128,19 @@ def delete_endpoint(sweeper: Sweeper, name: str) -> object:
 
 
 def delete_notebook(sweeper: Sweeper, name: str) -> object:
+    """One that starts or stops cannot be deleted; one that is being deleted is still listed."""
     client = sweeper.client("sagemaker")
-    if client.describe_notebook_instance(NotebookInstanceName=name)["NotebookInstanceStatus"] == "InService":
-        client.stop_notebook_instance(NotebookInstanceName=name)
-        client.get_waiter("notebook_instance_stopped").wait(NotebookInstanceName=name)
-    return client.delete_notebook_instance(NotebookInstanceName=name)
+    deadline, state = time.monotonic() + DELETE_SECONDS, ""
+    while time.monotonic() < deadline:
+        state = client.describe_notebook_instance(NotebookInstanceName=name)["NotebookInstanceStatus"]
+        if state == "InService":
+            client.stop_notebook_instance(NotebookInstanceName=name)
+        elif state in {"Stopped", "Failed"}:
+            client.delete_notebook_instance(NotebookInstanceName=name)
+        if state in {"Stopped", "Failed", "Deleting"}:
+            return client.get_waiter("notebook_instance_deleted").wait(
+                NotebookInstanceName=name,
+                WaiterConfig={"Delay": 1 if sweeper.stage.name == "local" else 15, "MaxAttempts": 120},
+            )
+        time.sleep(1)
+    raise TimeoutError(f"still {state}")

@@ -149,6 +149,43 @@ def test_a_disk_and_an_interface_that_their_owners_left_are_removed(sweeper: Swe
     assert sweeper.survey(["volume", "network interface", "VPC"]).found == []
 
 
+def test_a_notebook_is_removed_when_it_has_come_to_rest_and_is_gone_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states, done = ["Pending", "InService", "Stopping", "Stopped"], []
+    monkeypatch.setattr("ops.sweep.sagemaker.time.sleep", lambda _: None)
+
+    class Notebooks:
+        def describe_notebook_instance(self, **_: Any) -> dict[str, str]:
+            return {"NotebookInstanceStatus": states.pop(0)}
+
+        def stop_notebook_instance(self, **_: Any) -> None:
+            done.append("stop")
+
+        def delete_notebook_instance(self, **_: Any) -> None:
+            done.append("delete")
+
+        def get_waiter(self, name: str) -> Any:
+            return SimpleNamespace(wait=lambda **_: done.append(name))
+
+    stage: Any = SimpleNamespace(client=lambda _: Notebooks(), name="dev")
+    assert Sweeper(stage, "kennel-dev").remove([Found("notebook instance", "kennel-dev")]) == []
+    assert done == ["stop", "delete", "notebook_instance_deleted"]
+
+
+def test_a_notebook_that_is_gone_is_nothing_to_wait_for(sweeper: Sweeper) -> None:
+    client = sweeper.client("sagemaker")
+    role = "arn:aws:iam::123456789012:role/r"
+    client.create_notebook_instance(
+        NotebookInstanceName="kennel-dev", InstanceType="ml.t3.medium", RoleArn=role,
+        Tags=[{"Key": TAG, "Value": "kennel-dev"}],
+    )  # fmt: skip
+    found = sweeper.survey(["notebook instance"]).found
+    assert found == [Found("notebook instance", "kennel-dev")]
+    assert sweeper.remove(found) == []
+    assert sweeper.survey(["notebook instance"]).found == []
+
+
 class Refusing:
     """A cloud that lets nobody list functions, and delete no role."""
 
