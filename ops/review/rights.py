@@ -43,6 +43,11 @@ ANYTHING = re.compile(
     r"|arn:[^:]*:(kms|iam|sts|secretsmanager|ssm|lambda|sagemaker):[^:]*:[^:]*:([a-z-]+[/:])?\*.*"
 )
 ITSELF = {"aws_iam_role", "aws_kms_key", "aws_kms_key_policy"}  # where * is that role or key
+HOLDING = {"aws_iam_role", "aws_s3_bucket"}
+HELD_BY = {
+    "aws_iam_role_policy": "role",
+    "aws_s3_bucket_policy": "bucket",
+}  # a new policy's attribute that names it
 BROAD_MANAGED = re.compile(r"(Administrator|PowerUser|FullAccess|IAMFull)")
 
 
@@ -91,12 +96,19 @@ def together(whose: Iterable[str]) -> str:
 
 
 def unknown(found_resources: Iterable[Resource]) -> list[Resource]:
-    """Return what has a policy now, and another one that only the apply will know."""
+    """Return what will have a policy that only the apply will know, of those that are there already."""
+    everything = list(found_resources)
+    fresh = {
+        one.called("bucket", "name") for one in everything if one.action == "create" and one.type in HOLDING
+    }
     # Interface endpoints have no policy of ours: AWS fills one in.
     return [
         one
-        for one in found_resources
-        if one.before and one.after and not holders.known(one) and one.was("vpc_endpoint_type") != "Interface"
+        for one in everything
+        if one.after
+        and not holders.known(one)
+        and (one.before or one.will(HELD_BY.get(one.type, "")) not in {*fresh, None})
+        and one.was("vpc_endpoint_type") != "Interface"
     ]
 
 

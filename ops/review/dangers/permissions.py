@@ -130,7 +130,7 @@ def boundary(scene: Scene) -> Iterator[Hit]:
 @rule(
     "rights-unknown",
     "warning",
-    when="a policy changes into what only the apply will know, because something that it names is made by it.",
+    when="a policy becomes what only the apply will know, because something that it names is made by it.",
     why="Whether somebody may do more then cannot be told from the plan.",
     remedy="Read the policy in the diff of terraform/, or apply in two steps: what it names first.",
 )

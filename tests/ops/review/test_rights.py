@@ -166,6 +166,20 @@ def test_a_policy_that_is_known_only_later_is_named() -> None:
     assert said(later) == [f"changes: the role r {told}"]
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        (entry("aws_iam_role.r", {"name": "r"}, {"name": "r"}), ["changes: the role r"]),
+        (entry("aws_iam_role.r", None, {"name": "r"}), []),
+    ],
+)
+def test_a_new_policy_that_is_known_only_later_is_named_where_its_role_is_there(
+    known: dict[str, Any], told: list[str]
+) -> None:
+    later = entry("aws_iam_role_policy.a", None, {"role": "r"}, unknown={"policy": True})
+    assert [f"{one.kind}: {one.who}" for one in rights.changes(plan(known, later))] == told
+
+
 def test_a_boundary_that_goes_is_told() -> None:
     role = entry(
         "aws_iam_role.a",
