@@ -114,10 +114,10 @@ def _prove(deployment: Deployment, survey: Survey, resisting: list[Found]) -> No
     if not survey.found and survey.proves:
         return
     stage = deployment.stage
-    why = {found: found.resisted for found in resisting}
+    tried = {found: found for found in resisting}  # those know why
     costs, unpriced = live_cost.of(deployment.sweeper, survey.found, stage.region)
     lines = []
-    for found in survey.found:
+    for found in (tried.get(each, each) for each in survey.found):
         own = [one.hourly for entry, one in costs if entry == found]
         if not own and found.kind in unpriced:
             own = [None]
@@ -125,7 +125,7 @@ def _prove(deployment: Deployment, survey: Survey, resisting: list[Found]) -> No
         price = "" if not own else f", {usd(None if monthly is None else monthly * HOURS)} a month"
         lines += [
             f"  {found}{price}",
-            *([f"    {why[found]}"] if why.get(found) else []),
+            *([f"    {found.resisted}"] if found.resisted else []),
             f"    {found.remedy}",
         ]
     for kind, reason in survey.unseen.items():

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ops.sweep import network, others, sagemaker
 from ops.sweep.listing import Listing, Removal, call, named, tagged
 
+AGAIN = "Run ./inv destroy again; where it says that you may not, use credentials that may."
 WAIT = "Run ./inv destroy again in some minutes: what AWS attached lets go late."
 
 
@@ -15,7 +16,7 @@ class Kind(NamedTuple):
 
     listing: Listing
     removal: Removal
-    remedy: str = "Run ./inv destroy again; where it says that you may not, use credentials that may."
+    remedy: str = AGAIN
     yields: bool = (
         False  # later, by itself: network interfaces and what they hold outlive their owners for minutes
     )

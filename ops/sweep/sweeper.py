@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from ml.errors import KennelError
 from ops.live import is_gone
 from ops.stage import Stage
-from ops.sweep.kinds import KINDS
+from ops.sweep.kinds import AGAIN, KINDS
 from ops.sweep.listing import TAG
 
 SECONDS = 600  # in which what yields by itself has to go
@@ -44,7 +44,7 @@ class Found:
     @property
     def remedy(self) -> str:
         """Return what to do about it where it is left."""
-        return KINDS[self.kind].remedy
+        return AGAIN if is_denied(self.resisted) else KINDS[self.kind].remedy
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Sweeper:
             now = time.monotonic()
             if len(resisting) < len(left):
                 progress = now
-            yielding = any(KINDS[entry.kind].yields for entry in resisting)
+            yielding = any(KINDS[entry.kind].yields and not is_denied(entry.resisted) for entry in resisting)
             passing = any(entry.resisted.split(":")[0] in PASSING for entry in resisting)
             waits = (yielding and now - began < SECONDS) or (passing and now - progress < PATIENCE)
             if len(resisting) == len(left) and not waits:

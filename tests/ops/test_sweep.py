@@ -217,8 +217,12 @@ def test_what_nobody_may_list_is_told_and_proves_nothing() -> None:
         sweeper.find()
 
 
-def test_what_may_not_be_removed_is_left_with_the_reason() -> None:
+@pytest.mark.parametrize("kind", ["model", "subnet"])  # a subnet is waited for otherwise
+def test_what_may_not_be_removed_is_left_with_the_reason_at_once(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.sweep.sweeper.time.sleep", lambda _: pytest.fail("it waits"))
     stage: Any = SimpleNamespace(client=lambda _: Refusing(), name="dev")
-    (left,) = Sweeper(stage, "kennel-dev").remove([Found("model", "kennel-dev-1")])
+    (left,) = Sweeper(stage, "kennel-dev").remove([Found(kind, "kennel-dev-1")])
     assert left.resisted == "AccessDeniedException: not authorized"
     assert "credentials that may" in left.remedy
