@@ -13,6 +13,7 @@ from ops.review.words import MARKS, Change
 
 LIMIT = 65_536  # characters (code points), as GitHub counts a body
 LONGEST = 600  # letters of a cell
+NOTICE = 400  # characters of the words at the top that tell what is cut
 ROWS = 30  # changes that are shown unfolded
 SIGNS = {"danger": "🛑", "warning": "⚠️", "note": "ℹ️"}
 NO_COMMENT = "<\u200b!--"  # what is hidden in a comment tells ours from others
@@ -51,7 +52,7 @@ def render(review: Review, limit: int = LIMIT) -> str:
 
 def _fitted(blocks: list[Block], limit: int) -> list[Block]:
     notice = Block("", 99)
-    room = limit - 300 if sum(map(len, blocks)) > limit else limit
+    room = limit - NOTICE if sum(map(len, blocks)) > limit else limit
     for block in sorted(blocks, key=lambda each: each.worth):
         over = sum(map(len, blocks)) - room
         if over <= 0:
@@ -71,13 +72,17 @@ def _fitted(blocks: list[Block], limit: int) -> list[Block]:
 
 def plain(value: str, longest: int = LONGEST) -> str:
     """Return text that Markdown shows as it is: no markup, no mention, no reference, no way out of a cell."""
-    line = cut(value, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = re.sub(r"([\\`*_{}\[\]|~$])", r"\\\1", line)
-    line = (
+    line = re.sub(r"([\\`*_{}\[\]|~$])", r"\\\1", in_html(value, longest))
+    return (
         re.sub(r"(^|\s)([-+#=]|\d+[.)])(?=\s)", r"\1\\\2", line)
         if re.match(r"\s*([-+#=]|\d+[.)])\s", line)
         else line
     )
+
+
+def in_html(value: str, longest: int = LONGEST) -> str:
+    """Return the same for a summary, which is HTML: a backslash escapes nothing there."""
+    line = cut(value, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"@(?=[\w-])", "@\u200b", line)  # nobody is called, and no other pull request is told
     line = re.sub(r"(?i)(#|\bGH-)(?=\d)", "\\1\u200b", line)
     return re.sub(r"(?i)\b(https?|ftp|www)(?=[:.])", "\\1\u200b", line)  # no link that others wrote
@@ -106,7 +111,7 @@ def _blocks(review: Review) -> Iterable[Block]:
         yield from _policy(review)
         yield _plan_text(review)
     origin = [f"| {name} | {_of_origin(name, value)} |" for name, value in text.origin(review.header)]
-    yield _folded("Where the plan comes from", 95, ["| | |", "|---|---|"], origin)
+    yield _folded("Where the plan comes from", "where it comes from", 95, ["| | |", "|---|---|"], origin)
 
 
 def _summary(review: Review) -> list[str]:
@@ -145,7 +150,7 @@ def _severe(review: Review) -> Block:
     ]
     head = [] if review.header.scanner else ["⚠️ **No scanner has looked at this plan:** our own rules have."]
     head += ["", "#### Policy findings that need an approval", ""] if rows else []
-    return Block("policy findings", 79, head, rows)
+    return Block("policy findings that need an approval", 79, head, rows)
 
 
 def _changes(review: Review) -> Iterable[Block]:
@@ -157,15 +162,14 @@ def _changes(review: Review) -> Iterable[Block]:
         yield Block("changes", 70, ["#### What changes", "", *head], [_row(each) for each in others])
     elif others:
         yield Block("changes", 70, ["#### What changes", "", *head], [_row(each) for each in others[:ROWS]])
-        yield _folded(
-            f"{len(others) - ROWS} further changes", 40, head, [_row(each) for each in others[ROWS:]]
-        )
+        rows = [_row(each) for each in others[ROWS:]]
+        yield _folded(f"{len(others) - ROWS} further changes", "further changes", 40, head, rows)
     if comes:
-        modules = ", ".join(f"{number} in {plain(module)}" for module, number in text.by_module(comes))
+        modules = ", ".join(f"{number} in {in_html(module)}" for module, number in text.by_module(comes))
         new = sum(each.action == "create" for each in comes)
         parts = (f"{new} new", f"{len(comes) - new} of {text.NOTES}")
         title = f"{' and '.join(part for part in parts if not part.startswith('0 '))}: {modules}"
-        yield _folded(title, 30, head, [_row(each) for each in comes])
+        yield _folded(title, "what is new", 30, head, [_row(each) for each in comes])
     if review.outputs:
         yield Block("", 60, [f"Outputs that change: {', '.join(code(name) for name in review.outputs)}"])
 
@@ -201,14 +205,14 @@ def _bill(review: Review) -> Block:
     # In a summary, which is HTML, a dollar sign cannot be escaped, and two of them are GitHub's for a formula.
     amounts = [text.dollars(amount).replace("$", "US$") for amount in (bill.before, bill.after, bill.worst)]
     title = f"Cost a month: {amounts[0]} → {amounts[1]}, at most {amounts[2]}"
-    dated = f" (prices of {plain(bill.as_of)}, {plain(bill.source)})" if bill.as_of else ""
+    dated = f" (prices of {in_html(bill.as_of)}, {in_html(bill.source)})" if bill.as_of else ""
     rows = []
     for line in bill.lines:
         cells = [text.dollars(value).replace("$", "\\$") for value in (line.before, line.after, line.worst)]
         rows.append(f"| {plain(line.name)} | {' | '.join(cells)} | {plain(line.note)} |")
     notes = ["", *(f"- {plain(note)}" for note in bill.notes)] if bill.notes else []
     head = ["| | now | after | at most | |", "|---|--:|--:|--:|---|"]
-    return _folded(title + dated, 50, head, rows, notes)
+    return _folded(title + dated, "cost", 50, head, rows, notes)
 
 
 def _rights(review: Review) -> Block:
@@ -232,7 +236,7 @@ def _policy(review: Review) -> Iterable[Block]:
         if not found:
             continue
         excepted = sum(each.exception is not None for each in found)
-        scanner = plain(review.header.scanner or "no scanner")
+        scanner = in_html(review.header.scanner or "no scanner")
         told = f"{title}: {len(found) - excepted} found, {excepted} excepted ({scanner})"
         rows = [
             f"| {plain(each.severity)} | {code(each.id)} | {plain(each.text)} | {code(shorter(each.address))} | "
@@ -241,6 +245,7 @@ def _policy(review: Review) -> Iterable[Block]:
         ]
         yield _folded(
             told,
+            "policy findings" if changed else "policy findings about what stays as it is",
             35 if changed else 20,
             ["| | | | Where | Remedy, or why it is accepted |", "|---|---|---|---|---|"],
             rows,
@@ -252,14 +257,15 @@ def _plan_text(review: Review) -> Block:
         return Block("", 99)
     rows = [line.replace("<!--", NO_COMMENT) for line in review.plan_text.strip("\n").splitlines()]
     fence = "`" * max(3, 1 + max((len(run) for line in rows for run in re.findall("`+", line)), default=0))
-    block = _folded("Terraform's own words", 10, [f"{fence}text"], rows, [fence])
-    block.name = "Terraform's own words"
-    return block
+    name = "Terraform's own words"
+    return _folded(name, name, 10, [f"{fence}text"], rows, [fence])
 
 
-def _folded(title: str, worth: int, head: Sequence[str], rows: list[str], after: Sequence[str] = ()) -> Block:
+def _folded(
+    title: str, name: str, worth: int, head: Sequence[str], rows: list[str], after: Sequence[str] = ()
+) -> Block:
     summary = f"<details><summary>{title}</summary>"
-    return Block(title, worth, [summary, "", *head], rows, [*after, "", "</details>"])
+    return Block(name, worth, [summary, "", *head], rows, [*after, "", "</details>"])
 
 
 def _of_origin(name: str, value: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.review.facts import Danger, Drift
+from ops.review.facts import Danger, Drift, Finding
 from ops.review.markdown import LIMIT, code, plain
 from ops.review.review import Header, Review
 from ops.review.words import Change
@@ -84,6 +84,46 @@ def test_what_is_too_long_is_cut_in_sight_with_the_least_first(limit: int) -> No
     assert "rows are cut here: the whole is in review.html" in text
     assert "A danger" in text
     assert text.count("<details>") == text.count("</details>")
+
+
+def test_whatever_is_cut_the_end_is_there() -> None:
+    modules = (
+        "autoscaling",
+        "endpoint",
+        "lambda",
+        "network",
+        "observability",
+        "storage",
+        "training_instance",
+    )
+    many = tuple(
+        Change(f"module.{module}.aws_a.b[{n}]", "aws_a", "create", "A thing is new " * 9)
+        for module in modules
+        for n in range(60)
+    )
+    found = replace(
+        review(400, "a line of Terraform\n" * 9_000),
+        changes=(*review(400).changes, *many),
+        findings=tuple(
+            Finding(f"C{n}", "low", "a.b", "It is " * 20, "Mend it.", "kennel", changed=bool(n % 2))
+            for n in range(300)
+        ),
+        drift=tuple(Drift(f"a.{n}", "changed", "retention 7 → 30") for n in range(300)),
+    )
+    for limit in (LIMIT, 9_000, 5_000):
+        text = found.markdown(limit)
+        assert text.count("<details>") == text.count("</details>") == 6
+        assert text.endswith("</details>\n")
+    assert (
+        "what is new, drift, policy findings, policy findings about what stays as it is, Terraform's" in text
+    )
+
+
+def test_a_summary_is_html_and_has_no_backslashes() -> None:
+    change = Change("module.training_instance.aws_a.b", "aws_a", "create", "A thing is new")
+    assert (
+        "<summary>1 new: 1 in training_instance</summary>" in replace(review(0), changes=(change,)).markdown()
+    )
 
 
 def test_what_fits_is_not_cut() -> None:
