@@ -7,11 +7,24 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from botocore.exceptions import ClientError, NoCredentialsError, ProfileNotFound, TokenRetrievalError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from ops.doctor.finding import Finding
 from ops.stage import LOCAL, Stage
 
+SIGNED_OUT = (
+    CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ProfileNotFound, SSOError,
+    TokenRetrievalError,
+)  # fmt: skip
 SKEW_SECONDS = 300  # SigV4 takes no more
 SOON = timedelta(minutes=30)  # a deployment may take as long
 
@@ -29,7 +42,7 @@ def credentials(stage: Stage) -> Iterator[Finding]:
     """Tell whose they are, and until when."""
     try:
         arn = stage.client("sts").get_caller_identity()["Arn"]
-    except (NoCredentialsError, TokenRetrievalError, ProfileNotFound) as error:
+    except SIGNED_OUT as error:
         remedy = "Sign in (aws sso login, or AWS_PROFILE), or work on --stage local."
         yield Finding("credentials", "error", str(error), remedy)
         return
@@ -73,7 +86,7 @@ def clock(stage: Stage) -> Iterator[Finding]:
     """Compare this machine's clock with the cloud's: a signature of another time is refused."""
     try:
         answer: Any = stage.client("sts").get_caller_identity()
-    except (NoCredentialsError, TokenRetrievalError, ProfileNotFound):  # nobody was asked
+    except BotoCoreError:  # nobody was asked, or reached
         return
     except ClientError as error:  # which may be because of the clock
         answer = error.response

@@ -11,7 +11,12 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    UnauthorizedSSOTokenError,
+)
 from moto import mock_aws
 
 from ml.errors import KennelError
@@ -98,11 +103,12 @@ def test_where_the_credentials_are_refused_nothing_else_says_the_same(
     assert found[0].text == "ExpiredToken: expired"
 
 
+@pytest.mark.parametrize("error", [NoCredentialsError(), UnauthorizedSSOTokenError()])
 def test_without_credentials_the_one_line_says_how_to_sign_in(
-    stage: Any, monkeypatch: pytest.MonkeyPatch
+    error: Exception, stage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "HERE", {"cloud": account.cloud})
-    (found,) = doctor.examine(answering(stage, get_caller_identity=NoCredentialsError()))
+    (found,) = doctor.examine(answering(stage, get_caller_identity=error))
     assert (found.name, found.level) == ("credentials", "error")
     assert "aws sso login" in (found.remedy or "")
 
