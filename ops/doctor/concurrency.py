@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from ml.errors import KennelError
 from ops.declared import value_of, variables
 from ops.doctor.finding import Finding
+from ops.live import is_gone
 from ops.paths import TERRAFORM
 from ops.stage import Stage
 
@@ -67,5 +68,7 @@ def _reserved_already(client: Any, function: str) -> int:
         return int(
             client.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions", 0)
         )
-    except ClientError:
+    except ClientError as error:
+        if not is_gone(error):
+            raise
         return 0  # not deployed yet

@@ -252,8 +252,9 @@ def test_a_hundred_of_the_accounts_concurrency_stay_free(free: int, level: str, 
             concurrency.refuse_short(asked)
     else:
         concurrency.refuse_short(asked)
-    refused = answering(stage, get_account_settings=ClientError(DENIED, "GetAccountSettings"))
-    concurrency.refuse_short(refused)  # Lambda itself says so then
+    for call in ("get_account_settings", "get_function_concurrency"):
+        answers = {"get_account_settings": limits, call: ClientError(DENIED, call)}
+        concurrency.refuse_short(answering(stage, **answers))  # Lambda itself says so then
 
 
 def test_a_bucket_that_may_be_read_is_told_and_one_that_is_empty(stage: Any) -> None:
