@@ -7,11 +7,11 @@ type, such as USE1-Host:ml.m5.large, tells what it is the price of: the region's
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import json
 import math
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -100,13 +100,13 @@ def picked(lines: Iterable[str], rules: Iterable[Rule]) -> tuple[Table, str]:
     """
     chosen, published = tuple(rules), ""
     found: dict[tuple[str, str], tuple[float, float]] = {}  # start of the step, price
-    reader = csv.reader(lines)
+    reader, columns = csv.reader(lines), list[str]()
     for row in reader:  # what comes before the names of the columns: version, date
         if row[:1] == ["Publication Date"]:
             published = row[1][:10]
         if row[:1] == ["SKU"]:
+            columns = row
             break
-    columns = row if row[:1] == ["SKU"] else []
     for row in reader:
         entry = dict(zip(columns, row, strict=False))
         if entry.get("TermType") != "OnDemand" or entry.get("Currency") != "USD":
@@ -130,7 +130,7 @@ def fetched(address: str) -> Iterator[Iterable[str]]:
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310 - https, fixed
             yield io.TextIOWrapper(answer, encoding="utf-8", newline="")
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise KennelError(
             "AWS's price lists can be fetched.", f"{address}: {error}",
             "Mind the region's name, and whether this machine reaches the internet; the table stays as it was.",

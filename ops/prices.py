@@ -72,4 +72,7 @@ if __name__ == "__main__":
     from ops import price_lists
 
     for name in sys.argv[1:] or sorted(table()):
-        print(f"{name}: {price_lists.renew(name)} prices")
+        try:
+            print(f"{name}: {price_lists.renew(name)} prices")
+        except KennelError as error:
+            sys.exit(str(error))

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import http.client
+import io
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +15,7 @@ import pytest
 
 from ml.errors import KennelError
 from ops import price_lists, prices
-from ops.paths import TERRAFORM
+from ops.paths import ROOT, TERRAFORM
 from ops.simulate.declared import of_variables
 
 # A list as AWS publishes it: a few lines of itself, the columns, and a line for every step of every price.
@@ -141,6 +146,39 @@ def test_a_list_without_what_is_looked_for_leaves_the_table_as_it_was(table_file
     with pytest.raises(KennelError, match=r"price list of AmazonSageMaker has prices of mars-1"):
         price_lists.renew("mars-1", empty)
     assert table_file.read_text() == before
+
+
+def test_an_answer_without_a_line_has_no_prices() -> None:
+    assert price_lists.picked([], price_lists.LISTS["AmazonEC2"]) == ({}, "")
+
+
+def test_a_list_that_breaks_off_is_told_and_leaves_the_table_as_it_was(
+    table_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BrokenOff(io.BytesIO):
+        def read(self, _: int | None = -1) -> bytes:
+            raise http.client.IncompleteRead(b"")
+
+        read1 = read
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: BrokenOff())
+    before = table_file.read_text()
+    with pytest.raises(
+        KennelError, match=r"AWS's price lists can be fetched\.\nReceived: https://.*IncompleteRead"
+    ):
+        price_lists.renew("us-east-1")
+    assert table_file.read_text() == before
+
+
+def test_the_command_that_renews_the_table_fails_with_words_and_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.prices", "mars-1"],
+        cwd=ROOT, env=os.environ | {"https_proxy": "http://127.0.0.1:9", "no_proxy": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("AWS's price lists can be fetched.\nReceived: https://")
+    assert "Remedy: Mind the region's name" in done.stderr
 
 
 @pytest.mark.parametrize("usage", ["EU-Host:ml.m5.large", "EUC1-Host:ml.m5.large", "Host:ml.m5.large"])
