@@ -120,7 +120,7 @@ def worse(scene: Scene) -> Iterator[Hit]:
     other_photos = models.on_other_photos(scene.facts.deployed, scene.facts.model)
     if before is None or after is None or other_photos:
         return
-    if before - after >= models.NOTEWORTHY:
+    if round(before - after, 6) >= models.NOTEWORTHY:  # 0.94 - 0.93 is a little less than 0.01
         yield _config(scene), f"The test accuracy falls from {before:.1%} to {after:.1%}."
 
 

@@ -327,7 +327,8 @@ def test_the_worst_comes_first_with_its_reason_and_its_remedy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "worse"), [((0.90, 0.80), True), ((0.90, 0.895), False), ((0.80, 0.90), False)]
+    ("accuracies", "worse"),
+    [((0.90, 0.80), True), ((0.94, 0.93), True), ((0.90, 0.895), False), ((0.80, 0.90), False)],
 )
 def test_a_model_is_worse_from_a_point_of_accuracy_on(accuracies: tuple[float, float], worse: bool) -> None:
     deployed, model = (
