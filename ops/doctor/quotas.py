@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import KennelError
+from ops import state_bucket
 from ops.declared import value_of
 from ops.doctor.finding import Finding
 from ops.jobs.options import JobOptions
@@ -37,11 +38,13 @@ def read(stage: Stage, service: str) -> dict[str, float] | None:
         return None
 
 
-def in_use(stage: Stage) -> Counter[str] | None:
-    """Return how many instances of each type serve endpoints in the account; None where it may not be read."""
+def in_use(stage: Stage, *, without: Collection[str] = ()) -> Counter[str] | None:
+    """Return how many instances of each type serve the account's endpoints; None where it may not be read."""
     client, found = stage.client("sagemaker"), Counter[str]()
     try:
         for summary in client.list_endpoints(MaxResults=ENDPOINTS)["Endpoints"]:
+            if summary["EndpointName"] in without:
+                continue
             described = client.describe_endpoint(EndpointName=summary["EndpointName"])
             config = client.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
             kinds = {each["VariantName"]: each.get("InstanceType") for each in config["ProductionVariants"]}
@@ -60,10 +63,11 @@ def sagemaker(stage: Stage) -> Iterator[Finding]:
         yield _unread("sagemaker")
         return
     kind, count, most = _endpoint(stage)
-    others = _others(stage, kind)
-    yield _endpoints(f"{kind} for endpoint usage", found, count, most, others)
+    prefix = state_bucket.prefix(stage)
+    others = in_use(stage, without={prefix, f"{prefix}-zero"}) or Counter()
+    yield _endpoints(f"{kind} for endpoint usage", found, count, most, others[kind])
     if ALL_ENDPOINTS in found:
-        yield _endpoints(ALL_ENDPOINTS, found, count, most, others)
+        yield _endpoints(ALL_ENDPOINTS, found, count, most, others.total())
     job = JobOptions()
     needs = [
         ("training quota", f"{job.instance_type} for training job usage", job.instances, "a training job"),
@@ -92,9 +96,8 @@ def network(stage: Stage) -> Iterator[Finding]:
     declared = value_of("network", stage.variables_file) or {}
     if declared.get("mode", "create") != "create":
         return
-    prefix = f"{value_of('prefix', stage.variables_file)}-{stage.name}"
     ec2 = stage.client("ec2")
-    ours = [{"Name": "tag:kennel:stage", "Values": [prefix]}]
+    ours = [{"Name": "tag:kennel:stage", "Values": [state_bucket.prefix(stage)]}]
     if ec2.describe_vpcs(Filters=ours)["Vpcs"]:
         yield Finding("network quotas", "ok", "the stage's VPC is there")
         return
@@ -126,22 +129,6 @@ def _endpoint(stage: Stage) -> tuple[str, int, int]:
         return declared.get("instance_type") or "ml.m5.large", count, count
     most = max([scaling.limits.maximum, *(each.maximum or 0 for each in scaling.scheduled)])
     return scaling.instance_type or "ml.m5.large", max(scaling.initial, scaling.limits.minimum, 1), most
-
-
-def _others(stage: Stage, kind: str) -> int:
-    """Instances of the type behind endpoints that are not ours."""
-    used = in_use(stage)
-    if used is None:
-        return 0
-    prefix = f"{value_of('prefix', stage.variables_file)}-{stage.name}"
-    own = 0
-    for name in (prefix, f"{prefix}-zero"):
-        try:
-            described = stage.client("sagemaker").describe_endpoint(EndpointName=name)
-        except ClientError:
-            continue
-        own += sum(each.get("DesiredInstanceCount", 0) for each in described.get("ProductionVariants", []))
-    return max(0, used[kind] - own)
 
 
 def _endpoints(name: str, found: dict[str, float], count: int, most: int, others: int) -> Finding:

@@ -193,8 +193,7 @@ def test_the_endpoint_needs_its_quota_twice_at_its_largest(
     stage.variables_file.write_text('endpoint = { instance_type = "ml.c5.large" }\n')
     name = "ml.c5.large for endpoint usage"
     monkeypatch.setattr(quotas, "read", lambda *_: {name: float(limit)})
-    monkeypatch.setattr(quotas, "in_use", lambda _: Counter({"ml.c5.large": others}))
-    answering(stage, describe_endpoint=ClientError(DENIED, "DescribeEndpoint"))
+    monkeypatch.setattr(quotas, "in_use", lambda _, **__: Counter({"ml.c5.large": others}))
     found = next(quotas.sagemaker(stage))
     assert (found.level, name in found.text) == (level, True)
     assert told in found.text
@@ -203,12 +202,37 @@ def test_the_endpoint_needs_its_quota_twice_at_its_largest(
     )
 
 
+def test_the_quota_of_all_endpoints_counts_those_of_other_types_and_not_our_own(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = {"kennel-dev": "ml.m5.large", "like-ours": "ml.m5.large", "another": "ml.c5.large"}
+
+    class SageMaker:
+        def list_endpoints(self, **_: Any) -> Any:
+            return {"Endpoints": [{"EndpointName": name} for name in types]}
+
+        def describe_endpoint(self, *, EndpointName: str) -> Any:
+            variants = [{"VariantName": "v", "DesiredInstanceCount": 2}]
+            return {"EndpointConfigName": EndpointName, "ProductionVariants": variants}
+
+        def describe_endpoint_config(self, *, EndpointConfigName: str) -> Any:
+            return {"ProductionVariants": [{"VariantName": "v", "InstanceType": types[EndpointConfigName]}]}
+
+    stage.client = lambda _: SageMaker()
+    limits = {"ml.m5.large for endpoint usage": 99.0, quotas.ALL_ENDPOINTS: 99.0}
+    monkeypatch.setattr(quotas, "read", lambda *_: limits)
+    one, all_together = list(quotas.sagemaker(stage))[:2]
+    assert "99, others use 2; " in one.text
+    assert "99, others use 4; " in all_together.text
+    assert quotas.in_use(stage) == {"ml.m5.large": 4, "ml.c5.large": 2}
+
+
 def test_jobs_that_the_account_may_not_start_are_a_warning(
     stage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = {"ml.g4dn.xlarge for training job usage": 1.0, "ml.m5.large for transform job usage": 0.0}
     monkeypatch.setattr(quotas, "read", lambda *_: short)
-    monkeypatch.setattr(quotas, "in_use", lambda _: None)
+    monkeypatch.setattr(quotas, "in_use", lambda _, **__: None)
     found = list(quotas.sagemaker(stage))
     assert [(one.name, one.level) for one in found] == [
         ("endpoint quota", "ok"), ("training quota", "ok"), ("tuning quota", "warning"), ("bulk quota", "warning"),
