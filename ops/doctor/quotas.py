@@ -19,6 +19,7 @@ from ops.stage import Stage
 
 PARALLEL = 2  # trials of a tuning job at a time, where nobody says
 ENDPOINTS = 50  # of the account that are looked at for what they use
+OLD_ZONES = {"use1-az3", "usw1-az2", "cac1-az3"}  # that modules/network leaves out
 ASK = 'Ask for more: Service Quotas, {service}, "{name}"; it may take days.'
 
 ALL_ENDPOINTS = "Number of instances across active endpoints"
@@ -103,9 +104,8 @@ def network(stage: Stage) -> Iterator[Finding]:
         return
     needs = [("vpc", VPCS, len(ec2.describe_vpcs()["Vpcs"]))]
     if declared.get("internet") == "nat":
-        gateways = ec2.describe_nat_gateways(Filters=[{"Name": "state", "Values": ["available", "pending"]}])
         needs.append(("ec2", ADDRESSES, len(ec2.describe_addresses()["Addresses"])))
-        needs.append(("vpc", GATEWAYS, len(gateways["NatGateways"])))
+        needs.append(("vpc", GATEWAYS, _gateways(ec2)))
     read_already = {service: read(stage, service) for service in {service for service, _, _ in needs}}
     for service, name, used in needs:
         quotas = read_already[service]
@@ -117,6 +117,17 @@ def network(stage: Stage) -> Iterator[Finding]:
             yield Finding("network quotas", "error", f"{name}: {limit:g}, and {used} are in use", remedy)
         else:
             yield Finding("network quotas", "ok", f"{name}: {limit:g}, {used} in use")
+
+
+def _gateways(ec2: Any) -> int:
+    """NAT gateways in the zone that ours is put into: the first that modules/network may use."""
+    general = [{"Name": "opt-in-status", "Values": ["opt-in-not-required"]}]
+    zones = ec2.describe_availability_zones(Filters=general)["AvailabilityZones"]
+    zone = min(each["ZoneName"] for each in zones if each["ZoneId"] not in OLD_ZONES)
+    subnets = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [zone]}])["Subnets"]
+    inside = {each["SubnetId"] for each in subnets}
+    alive = [{"Name": "state", "Values": ["available", "pending"]}]
+    return sum(each["SubnetId"] in inside for each in ec2.describe_nat_gateways(Filters=alive)["NatGateways"])
 
 
 def _endpoint(stage: Stage) -> tuple[str, int, int]:

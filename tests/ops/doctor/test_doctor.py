@@ -261,6 +261,21 @@ def test_a_network_that_is_still_to_be_made_needs_room(stage: Any, monkeypatch: 
     assert list(quotas.network(stage)) == []
 
 
+def test_gateways_in_other_zones_take_nothing_of_the_zones_quota(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ec2 = stage.client("ec2")
+    subnets = ec2.describe_subnets()["Subnets"]
+    for subnet in (subnet for subnet in subnets if subnet["AvailabilityZone"] != "us-east-1b"):
+        ec2.create_nat_gateway(SubnetId=subnet["SubnetId"], ConnectivityType="private")
+    full = {quotas.VPCS: 5.0, quotas.ADDRESSES: 5.0, quotas.GATEWAYS: 1.0}
+    monkeypatch.setattr(quotas, "read", lambda *_: full)
+    stage.variables_file.write_text('network = { internet = "nat" }\n')
+    assert [one.text for one in quotas.network(stage)][2] == f"{quotas.GATEWAYS}: 1, and 1 are in use"
+    monkeypatch.setattr(quotas, "OLD_ZONES", {subnets[0]["AvailabilityZoneId"]})  # us-east-1a
+    assert [one.text for one in quotas.network(stage)][2] == f"{quotas.GATEWAYS}: 1, 0 in use"
+
+
 @pytest.mark.parametrize(("free", "level"), [(150, "ok"), (149, "error")])
 def test_a_hundred_of_the_accounts_concurrency_stay_free(free: int, level: str, stage: Any) -> None:
     limits = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": free}}
