@@ -54,9 +54,10 @@ def _refused(iam: Any, role: str, arn: str) -> Iterator[str]:
                 continue
             actions = [action for action in _many(statement["Action"]) if "*" not in action]
             resource = _many(statement.get("Resource", "*"))[0]
+            example = resource if resource == "*" else resource.replace("*", "x")  # IAM takes an ARN or *
             if actions:
                 answer = iam.simulate_principal_policy(
-                    PolicySourceArn=arn, ActionNames=actions, ResourceArns=[resource.replace("*", "x") or "*"]
+                    PolicySourceArn=arn, ActionNames=actions, ResourceArns=[example]
                 )
                 for result in answer["EvaluationResults"]:
                     detail = result.get("PermissionsBoundaryDecisionDetail") or {}

@@ -389,3 +389,23 @@ def test_a_boundary_exists_and_lets_the_roles_do_what_their_policies_say(
     monkeypatch.setattr(status, "last_apply", lambda _: ({"roles": {"lambda": role}}, None))
     (found,) = boundary.boundary(asked)
     assert (found.level, found.text) == ("error", "keeps the role of lambda from s3:PutObject")
+
+
+def test_iam_is_asked_about_an_arn_or_about_everything(stage: Any) -> None:
+    asked: list[str] = []
+
+    class Iam:
+        def list_role_policies(self, **_: Any) -> Any:
+            return {"PolicyNames": ["p"]}
+
+        def get_role_policy(self, **_: Any) -> Any:
+            resources = ("arn:aws:s3:::b/*", "*")
+            allows = [{"Effect": "Allow", "Action": "s3:Get", "Resource": each} for each in resources]
+            return {"PolicyDocument": {"Statement": allows}}
+
+        def simulate_principal_policy(self, *, ResourceArns: list[str], **_: Any) -> Any:
+            asked.extend(ResourceArns)
+            return {"EvaluationResults": []}
+
+    assert list(boundary._refused(Iam(), "r", "arn")) == []
+    assert asked == ["arn:aws:s3:::b/x", "*"]
