@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ops.review.facts import Danger, Finding, RightsChange
+from ops.review.facts import Bill, BillLine, Danger, Finding, Metric, ModelPair, RightsChange
 from ops.review.review import Header, Review
 from ops.review.words import Change
 
@@ -32,6 +32,27 @@ def test_what_others_wrote_is_text() -> None:
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
     assert "default-src 'none'" in page()
     assert not re.search(r"<(link|img|iframe|script)\b|url\(|@import", page())
+
+
+def test_a_note_does_not_look_like_a_danger() -> None:
+    notes = tuple(Danger("r", severity, "a.b", "It is so.", "", "") for severity in ("danger", "note"))
+    shown = Review(Header("dev"), dangers=notes).html()
+    assert re.findall(r'<article class="([^"]+)"', shown) == ["flag danger", "flag note"]
+    red = re.findall(r"([^{}]+)\{[^{}]*var\(--bad\)", shown.split("</style>")[0])
+    assert [selector for selector in red if ".flag" in selector and ".flag.danger" not in selector] == []
+
+
+def test_a_table_that_is_too_wide_scrolls_and_not_the_page() -> None:
+    pair = ModelPair("model-a", "model-b", (Metric("test accuracy", "91.0%", "93.0%", better=True),))
+    bill = Bill(1.0, 2.0, 3.0, (BillLine("endpoint", 1.0, 2.0, 3.0, "1 × ml.m5.large"),))
+    shown = Review(Header("dev"), models=pair, bill=bill).html()
+    assert len(re.findall(r'<div class="scroll"[^>]*>\s*<table', shown)) == 2
+
+
+def test_nothing_that_changes_shows_no_dangers_and_misses_no_scanner() -> None:
+    shown = Review(Header("dev"), has_changes=False).html()
+    assert "no scanner has looked" not in shown
+    assert 'id="dangers"' not in shown
 
 
 def test_long_lists_are_folded_and_short_ones_are_open() -> None:
