@@ -35,6 +35,11 @@ def boundary(stage: Stage) -> Iterator[Finding]:
     if not roles:
         yield Finding("boundary", "ok", f"{arn}; what it lets the roles do is asked when there are some")
     for actor, role in sorted(roles.items()):
+        carried = iam.get_role(RoleName=role["name"])["Role"].get("PermissionsBoundary", {})
+        if carried.get("PermissionsBoundaryArn") != arn:
+            text = f"the role of {actor} does not carry it: what it would let it do is not known"
+            yield Finding("boundary", "warning", text, "./inv apply puts it on the role; then ask again.")
+            continue
         refused = sorted(set(_refused(iam, role["name"], role["arn"])))
         if refused:
             more = f" and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""

@@ -43,11 +43,12 @@ def artifacts(stage: Stage) -> Iterator[Finding]:
 def data(stage: Stage) -> Iterator[Finding]:
     """Probe the data bucket as the caller, and ask IAM for the roles that read photos."""
     declared = value_of("data_bucket", stage.variables_file)
-    if not declared or not declared.get("name"):
+    if declared is None:
         return
-    bucket, prefix = declared["name"], declared.get("key_prefix") or ""
+    bucket = declared.get("name") or f"{state_bucket.prefix(stage)}-data-{stage.account_id}"
+    prefix = declared.get("key_prefix") or ""
     outputs = status.last_apply(stage)[0]
-    if declared.get("mode") == "create" and not outputs:
+    if (declared.get("mode") or "create") == "create" and not outputs.get("data_bucket"):
         yield Finding("data bucket", "ok", f"{bucket}: ./inv apply makes it")
         return
     key: str | None = None

@@ -309,6 +309,20 @@ def test_a_bucket_that_may_be_read_is_told_and_one_that_is_empty(stage: Any) -> 
 
 
 @pytest.mark.parametrize(
+    ("declared", "name"), [('name = "photos"', "photos"), ("", f"kennel-dev-data-{ACCOUNT}")]
+)
+def test_a_data_bucket_of_ours_is_made_by_the_first_apply(
+    declared: str, name: str, stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.variables_file.write_text(f"data_bucket = {{ {declared} }}\n")
+    (found,) = buckets.data(stage)
+    assert (found.level, found.text) == ("ok", f"{name}: ./inv apply makes it")
+    monkeypatch.setattr(status, "last_apply", lambda _: ({"data_bucket": name}, None))
+    (found,) = buckets.data(stage)
+    assert found.text == f"{name}: there is no such bucket"
+
+
+@pytest.mark.parametrize(
     ("message", "allowed", "text", "remedy"),
     [
         ("no resource-based policy allows it", None, "by the bucket's policy", "data_bucket_policy"),
@@ -380,6 +394,7 @@ def test_a_boundary_exists_and_lets_the_roles_do_what_their_policies_say(
     asked = answering(
         stage,
         get_policy={},
+        get_role={"Role": {"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}}},
         list_role_policies={"PolicyNames": ["p"]},
         get_role_policy={"PolicyDocument": json.loads(json.dumps({"Statement": [allow]}))},
         simulate_principal_policy={"EvaluationResults": results},
@@ -389,6 +404,9 @@ def test_a_boundary_exists_and_lets_the_roles_do_what_their_policies_say(
     monkeypatch.setattr(status, "last_apply", lambda _: ({"roles": {"lambda": role}}, None))
     (found,) = boundary.boundary(asked)
     assert (found.level, found.text) == ("error", "keeps the role of lambda from s3:PutObject")
+
+    (found,) = boundary.boundary(answering(asked, get_policy={}, get_role={"Role": {}}))
+    assert (found.level, "does not carry it" in found.text) == ("warning", True)
 
 
 def test_iam_is_asked_about_an_arn_or_about_everything(stage: Any) -> None:
