@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from ml.errors import KennelError
 
 AGAIN = "Nothing is lost: run the same command again in a minute or two; it goes on from here."
-_REFUSALS = ("AccessDenied", "UnauthorizedOperation", "Forbidden", "403")
-_LIMITS = ("ResourceLimitExceeded", "LimitExceededException", "VcpuLimitExceeded", "ServiceQuotaExceeded")
+_REFUSALS = ("AccessDenied", "UnauthorizedOperation", "Forbidden", "StatusCode: 403")
+_LIMITS = re.compile(r"(?<!Request)LimitExceeded|ServiceQuotaExceeded")  # too many requests pass
 _CAPACITY = (
     "InsufficientInstanceCapacity",
     "Unable to provision requested ML compute capacity",
@@ -25,7 +27,7 @@ def remedy_in(text: str) -> str | None:
     """What helps against what somebody else's error says, where that can be told from it."""
     if any(word in text for word in _CAPACITY):
         return "Try again later, or take another instance type: AWS has none of this one left here for now."
-    if any(word in text for word in _LIMITS):
+    if _LIMITS.search(text):
         return "Raise the quota that it names (Service Quotas), or ask for less; then run the same command again."
     if any(word in text for word in _REFUSALS):
         return "Allow what it names, or use other credentials; then run the same command again: it goes on from here."

@@ -41,6 +41,9 @@ def test_an_error_of_the_cloud_is_told_with_what_helps(error: Exception, remedy:
         ("operation error IAM: CreateRole, https response error StatusCode: 500", "bad moment"),
         ("waiting for creation: Unable to provision requested ML compute capacity due to", "instance type"),
         ("StatusCode: 400, ResourceLimitExceeded: The account-level service limit", "Raise the quota"),
+        ("StatusCode: 400, api error VpcLimitExceeded: The maximum number of VPCs", "Raise the quota"),
+        ("StatusCode: 409, LimitExceeded: Cannot exceed quota for RolesPerAccount: 1000", "Raise the quota"),
+        ("StatusCode: 503, api error RequestLimitExceeded: Request limit exceeded.", "bad moment"),
         ("StatusCode: 403, api error AccessDenied: User: arn", "Allow what it names"),
     ],
 )
@@ -50,3 +53,5 @@ def test_terraforms_words_are_understood_too(text: str, remedy: str) -> None:
 
 def test_what_is_none_of_these_has_no_such_remedy() -> None:
     assert outage.remedy_in("ValidationException: Endpoint name is not valid") is None
+    identifier = "StatusCode: 400, RequestID: 1f403a6e-4030-4403-9403-0a403b1c2d3e, ValidationException: no"
+    assert outage.remedy_in(identifier) is None
