@@ -25,6 +25,13 @@ POLICIES = {
     "aws_vpc_endpoint": "policy",
 }
 
+HELD_BY = {  # the attribute of a policy that names whose it is
+    "aws_iam_role_policy": "role",
+    "aws_iam_user_policy": "user",
+    "aws_iam_group_policy": "group",
+    "aws_s3_bucket_policy": "bucket",
+}
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -40,10 +47,16 @@ class Holder:
     beside_after: frozenset[Grant] = frozenset()
 
 
-def of(one: Resource, all_resources: Iterable[Resource], fresh_roles: set[str]) -> Iterator[Holder]:
-    """Yield the policies in a resource, of which both sides are known."""
+def made_by(all_resources: Iterable[Resource]) -> set[str]:
+    """Return the names of the roles, users, groups and buckets that the plan makes."""
+    kinds = {"aws_iam_role", "aws_iam_user", "aws_iam_group", "aws_s3_bucket"}
+    return {one.called("bucket", "name") for one in of_types(all_resources, *kinds) if one.action == "create"}
+
+
+def of(one: Resource, all_resources: Iterable[Resource], fresh: set[str]) -> Iterator[Holder]:
+    """Yield the policies in a resource, of which both sides are known; `fresh` are the names of what the plan makes."""
     if one.type in POLICIES and (not one.after or known(one)):
-        yield from _with_policy(one, all_resources, fresh_roles)
+        yield from _with_policy(one, all_resources, fresh)
     if one.type in {"aws_lambda_permission", "aws_lambda_function_url"}:
         synthetic = _permission if one.type == "aws_lambda_permission" else _url
         before, after = (
@@ -57,7 +70,19 @@ def known(one: Resource) -> bool:
     return one.type not in POLICIES or one.knows(POLICIES[one.type])
 
 
-def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh_roles: set[str]) -> Iterator[Holder]:
+def is_for_fresh(one: Resource, all_resources: Iterable[Resource], fresh: set[str]) -> bool:
+    """Tell whether the plan makes whom a new policy is for; an unknown name is of something that it makes."""
+    if one.type == "aws_iam_policy":  # of what is attached to whom only the apply knows its ARN
+        attached = of_types(all_resources, "aws_iam_role_policy_attachment")
+        return all(
+            each.will("role") in {*fresh, None}
+            for each in attached
+            if each.after and not each.knows("policy_arn")
+        )
+    return one.type not in HELD_BY or one.will(HELD_BY[one.type]) in {*fresh, None}
+
+
+def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh: set[str]) -> Iterator[Holder]:
     # Whoever is in the network may use an endpoint in it: its policy is for everybody as a matter of course.
     of_network = one.type == "aws_vpc_endpoint"
     if of_network and one.action == "create":
@@ -73,9 +98,6 @@ def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh_roles: 
     before, after = (grants.read(state.get(POLICIES[one.type])) for state in (one.before, one.after))
     if one.type == "aws_s3_bucket_policy" and _goes(all_resources, one.was("bucket")):
         before = frozenset()
-    fresh = one.action == "create" and (
-        one.type == "aws_iam_role" or one.will("role") in {*fresh_roles, None}
-    )
     others = [
         other
         for other in of_types(all_resources, "aws_iam_role_policy")
@@ -86,7 +108,7 @@ def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh_roles: 
         who(one),
         before,
         after,
-        fresh,
+        one.action == "create" and is_for_fresh(one, all_resources, fresh),
         (lambda _: False) if of_network else (lambda grant: grant.is_public),
         frozenset(grant for other in others for grant in grants.read(other.was("policy"))),
         frozenset(grant for other in others for grant in grants.read(other.will("policy"))),

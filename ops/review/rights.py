@@ -98,16 +98,14 @@ def together(whose: Iterable[str]) -> str:
 def unknown(found_resources: Iterable[Resource]) -> list[Resource]:
     """Return what will have a policy that only the apply will know, of those that are there already."""
     everything = list(found_resources)
-    fresh = {
-        one.called("bucket", "name") for one in everything if one.action == "create" and one.type in HOLDING
-    }
+    fresh = holders.made_by(everything)
     # Interface endpoints have no policy of ours: AWS fills one in.
     return [
         one
         for one in everything
         if one.after
         and not holders.known(one)
-        and (one.before or one.will(HELD_BY.get(one.type, "")) not in {*fresh, None})
+        and (one.before or not holders.is_for_fresh(one, everything, fresh))
         and one.was("vpc_endpoint_type") != "Interface"
     ]
 
@@ -116,15 +114,13 @@ def found(plan: dict[str, Any]) -> list[Change]:
     """Return the changes of rights by kind."""
     all_resources = resources(plan)
     own = account(plan)
-    fresh_roles = {
-        one.called("name") for one in all_resources if one.type == "aws_iam_role" and one.action == "create"
-    }
+    fresh = holders.made_by(all_resources)
     known: list[Change] = []
     for one in all_resources:
         if one.action not in {"keep", "forget"}:
             known += _boundary(one)
-            known += _attachment(one, fresh_roles)
-            for holder in holders.of(one, all_resources, fresh_roles):
+            known += _attachment(one, fresh)
+            for holder in holders.of(one, all_resources, fresh):
                 known += _compared(holder, own)
     return known
 
@@ -155,7 +151,7 @@ def _boundary(one: Resource) -> list[Change]:
     ]
 
 
-def _attachment(one: Resource, fresh_roles: set[str]) -> list[Change]:
+def _attachment(one: Resource, fresh: set[str]) -> list[Change]:
     if one.type != "aws_iam_role_policy_attachment":
         return []
     role, said = one.called("role"), []
@@ -166,7 +162,10 @@ def _attachment(one: Resource, fresh_roles: set[str]) -> list[Change]:
         policy = spoken.arn(str(one.will("policy_arn")))
         kind: Kind = "admin" if BROAD_MANAGED.search(policy) else "plain"
         text = f"may now also do all that {policy} allows"
-        said.append(Change(one.address, f"the role {role}", kind, True, text, role in fresh_roles))
+        said.append(Change(one.address, f"the role {role}", kind, True, text, role in fresh))
+    elif one.after:
+        text = "may now also do all that a policy allows whose name only the apply will know"
+        said.append(Change(one.address, f"the role {role}", "plain", True, text, role in fresh))
     return said
 
 

@@ -180,6 +180,17 @@ def test_a_new_policy_that_is_known_only_later_is_named_where_its_role_is_there(
     assert [f"{one.kind}: {one.who}" for one in rights.changes(plan(known, later))] == told
 
 
+def test_a_new_policy_that_is_attached_to_a_role_that_is_there_is_not_taken_for_a_fresh_roles() -> None:
+    role = entry("aws_iam_role.r", {"name": "r"}, {"name": "r"})
+    new = entry("aws_iam_policy.p", None, {"name": "p", "policy": policy(allow("iam:PassRole", ROLE))})
+    attached = entry("aws_iam_role_policy_attachment.a", None, {"role": "r"}, unknown={"policy_arn": True})
+    found = rights.found(plan(role, new, attached))
+    assert [(one.kind, one.fresh) for one in found] == [("escalation", False), ("plain", False)]
+    assert found[1].text == "may now also do all that a policy allows whose name only the apply will know"
+    fresh = rights.found(plan(entry("aws_iam_role.r", None, {"name": "r"}), new, attached))
+    assert [one.fresh for one in fresh] == [True, True]
+
+
 def test_a_boundary_that_goes_is_told() -> None:
     role = entry(
         "aws_iam_role.a",
