@@ -86,6 +86,7 @@ def test_without_a_file_nothing_is_excepted(tmp_path: Path) -> None:
         ),
         ('["dev"]', "[]", "names stages of local, dev, prod"),
         ('["dev"]', '"dev"', "has a list as stages"),
+        ('["dev"]', '[["dev"]]', "names stages of local, dev, prod"),
     ],
 )
 def test_a_file_that_is_not_well_formed_is_refused(
