@@ -126,7 +126,7 @@ def _told(name: str, before: Any, after: Any) -> str:
         )
         return f"tags: {', '.join(changed)}"
     if isinstance(before, dict | list) or isinstance(after, dict | list) or name == "policy":
-        return f"{word} is another"
+        return f"{word} changed"
     return f"{word} {_short(before)} → {_short(after)}"
 
 

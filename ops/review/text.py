@@ -162,7 +162,7 @@ def _rights(review: Review) -> list[str]:
 
 
 def _drift(review: Review) -> list[str]:
-    return [f"{each.address}: {each.text}" for each in review.drift]
+    return [f"{shorter(each.address)}: {each.text}" for each in review.drift]
 
 
 def _policy(review: Review, *, short: bool) -> list[str]:
@@ -177,10 +177,11 @@ def _policy(review: Review, *, short: bool) -> list[str]:
     for finding in shown[:FEW] if short else shown:
         lines += _hanging(f"  {finding.severity.upper():8} ", f"{finding.text} ({finding.id})")
         if not short:
-            lines += _hanging(f"  {'':8} ", finding.address)
+            lines += _hanging(f"  {'':8} ", shorter(finding.address))
             lines += _hanging(f"  {'':8} ", finding.remedy) if finding.remedy else []
     for finding in [] if short else excepted:
-        lines += _hanging(f"  {'excepted':8} ", f"{finding.id} at {finding.address}: {excuse(finding)}")
+        where = shorter(finding.address)
+        lines += _hanging(f"  {'excepted':8} ", f"{finding.id} at {where}: {excuse(finding)}")
     return lines
 
 
@@ -237,7 +238,7 @@ def _wrapped(note: str) -> list[str]:
 
 
 def _hanging(lead: str, text: str) -> Iterator[str]:
-    indent = " " * (len(lead) + (2 if not lead.strip() or lead.strip() in "+-~±" else 0))
+    indent = " " * (len(lead) + (2 if lead.strip() in {"", *MARKS.values()} else 0))
     return _filled(lead, text, indent)
 
 

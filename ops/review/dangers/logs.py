@@ -35,5 +35,5 @@ def retention(scene: Scene) -> Iterator[Hit]:
         if one.action == "update" and one.knows("retention_in_days"):
             before, after = (get("retention_in_days") or FOREVER for get in (one.was, one.will))
             if after < before:
-                kept = "for good" if before == FOREVER else f"for {before} days"
-                yield one.address, f"{one.called('name')} is kept for {after} days; now {kept}."
+                kept = "for good" if before == FOREVER else f"{before} days"
+                yield one.address, f"{one.called('name')} is kept for {after} days instead of {kept}."

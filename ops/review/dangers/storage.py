@@ -168,10 +168,10 @@ def expiry(scene: Scene) -> Iterator[Hit]:
             if one.before and days < before.get((prefix, kind), FOREVER):
                 was = before.get((prefix, kind))
                 where = f"below {prefix}" if prefix else "in the whole bucket"
-                now = f"now after {was}" if was else "now never"
+                instead = f"instead of {was}" if was else "instead of never"
                 yield (
                     one.address,
-                    f"{kind} {where} are deleted after {days} day{'s' * (days != 1)}; {now}.",
+                    f"{kind} {where} are deleted after {days} day{'s' * (days != 1)} {instead}.",
                 )
 
 

@@ -125,7 +125,7 @@ DANGEROUS = [
     ),
     Case(
         "the artifact bucket is guarded less in every way",
-        words=("destroyed while full", "restrict_public_buckets", "Suspended", "after 1 day; now after 30"),
+        words=("destroyed while full", "restrict_public_buckets", "Suspended", "after 1 day instead of 30"),
         dangers=rules("force-destroy-on", "public-access-allowed", "versioning-off", "objects-expire-sooner"),
         set={"artifacts": {"force_destroy": True, "noncurrent_days": 1}},
         files=override(
@@ -187,7 +187,7 @@ DANGEROUS = [
     ),
     Case(
         "logs are kept for a week only",
-        words=("kept for 7 days; now for 30 days",),
+        words=("kept for 7 days instead of 30 days",),
         dangers=rules("retention-shortened"),
         set={"lambda": {"log_retention_days": 7}},
     ),

@@ -98,6 +98,27 @@ def test_no_line_is_wider_than_a_terminal(dangers: int, short: bool) -> None:
     assert text.count("Requests are refused.") == min(dangers, 1)  # what is the same is told once
 
 
+def test_digests_are_cut_to_what_they_are_known_by_wherever_an_address_is_told() -> None:
+    digest = "0123456789abcdef" * 4
+    address = f'module.storage.aws_s3_object.archive["{digest}"]'
+    excepted = replace(EXCEPTED, address=address)
+    found = (
+        full(0).text()
+        + review(
+            drift=(Drift(address, "changed", "x"),), findings=(replace(FOUND, address=address), excepted)
+        ).text()
+    )
+    assert digest not in found
+    assert found.count("0123456789ab…") == 3
+
+
+@pytest.mark.parametrize("action", ["update", "forget", "import", "move"])
+def test_what_goes_on_in_the_next_line_is_indented_alike_whatever_the_action(action: str) -> None:
+    lines = review(changes=(replace(CHANGE, action=action, text="word " * 30),)).text().splitlines()
+    first = next(n for n, line in enumerate(lines) if "word" in line)
+    assert lines[first + 1].startswith("      word")
+
+
 def test_a_word_that_is_too_long_for_a_line_is_broken_after_a_colon_or_a_slash() -> None:
     arn = "arn:aws:sagemaker:us-east-1:123456789012:hyper-parameter-tuning-job/kennel-production-*"
     text = review(
