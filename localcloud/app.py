@@ -37,6 +37,8 @@ def create_app(config: Config) -> WSGIApplication:
         def hold(status: str, headers: list[tuple[str, str]], *_: object) -> None:
             answer[:] = status, headers
 
+        if environ.get("PATH_INFO", "").startswith("/_localcloud/"):  # nobody has judged it
+            return _not_implemented(environ, start_response, "")
         accepted.warn_of(environ)
         body: Iterable[bytes] = dispatcher(environ, hold)
         status, headers = answer

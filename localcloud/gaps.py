@@ -17,6 +17,7 @@ from moto.core.base_backend import BackendDict, BaseBackend
 from localcloud.config import Config
 
 _SERVICES = (
+    "authorization.pinned",
     "authorization.sts",
     "sagemaker",
     "cloudformation",

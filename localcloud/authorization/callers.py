@@ -21,8 +21,11 @@ from localcloud.authorization.principals import ANONYMOUS, Principal, Session
 from localcloud.config import ACCOUNT_ID
 
 _AUTHORIZATION = re.compile(
-    r"(?P<algorithm>AWS4-HMAC-SHA256)\s+Credential=(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[^/]*)/"
-    r"(?P<service>[^/]+)/aws4_request,\s*SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-fA-F]+)"
+    r"AWS4-HMAC-SHA256\s+Credential=(?P<scope>[^,\s]+),\s*SignedHeaders=(?P<headers>[^,\s]+),\s*"
+    r"Signature=(?P<signature>[0-9a-fA-F]+)"
+)
+_SCOPE = re.compile(
+    r"(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[A-Za-z0-9-]+)/aws4_request"
 )
 _ROOT = re.compile(r"local(?:-(?P<account>\d{12}))?")
 
@@ -65,12 +68,8 @@ def signature_of(environ: WSGIEnvironment) -> Signature | None:
     if "X-Amz-Credential=" not in query:
         return None
     given = {name: values[0] for name, values in parse_qs(query).items()}
-    scope = given["X-Amz-Credential"].split("/")
-    if len(scope) != 5:
-        raise Unknown("malformed")
-    headers = tuple(given.get("X-Amz-SignedHeaders", "host").split(";"))
-    key, date, region, service = scope[:4]
-    return Signature(key, date, region, service.lower(), headers, given.get("X-Amz-Signature", ""), True)
+    headers, value = given.get("X-Amz-SignedHeaders", "host"), given.get("X-Amz-Signature", "")
+    return _signature(given["X-Amz-Credential"], headers, value, presigned=True)
 
 
 @lru_cache(maxsize=256)
@@ -78,10 +77,16 @@ def _header(header: str) -> Signature:
     found = _AUTHORIZATION.match(header)
     if found is None:
         raise Unknown("malformed")
-    headers = tuple(found["headers"].split(";"))
-    return Signature(
-        found["key"], found["date"], found["region"], found["service"].lower(), headers, found["signature"]
-    )
+    return _signature(found["scope"], found["headers"], found["signature"])
+
+
+def _signature(scope: str, headers: str, value: str, *, presigned: bool = False) -> Signature:
+    found = _SCOPE.fullmatch(scope)
+    if found is None:
+        raise Unknown("malformed")
+    names = tuple(headers.split(";"))
+    service = found["service"].lower()
+    return Signature(found["key"], found["date"], found["region"], service, names, value, presigned)
 
 
 def identify(environ: WSGIEnvironment) -> Caller:

@@ -100,21 +100,40 @@ def read(environ: WSGIEnvironment, signed_for: str, region: str, account: str) -
         if name.startswith("HTTP_") and isinstance(value, str)
     }
     target = environ.get("HTTP_X_AMZ_TARGET")
-    if target and service != "s3":
+    if target and "json" in get_service_model(service).metadata.get("protocols", ()):
         operation = str(target).rpartition(".")[2]
-        return Call(prefix, operation, _json(environ), region, account, headers)
+        params = _json(environ, service, operation)
+        return None if params is None else Call(prefix, operation, params, region, account, headers)
     path = environ.get("PATH_INFO", "")
     if service == "sagemaker":  # its JSON is told by the header; what has a path is another API of it
         service = "sagemaker-metrics" if path.endswith("BatchPutMetrics") else "sagemaker-runtime"
     return _by_model(environ, service, prefix, region, account, headers)
 
 
-def _json(environ: WSGIEnvironment) -> dict[str, Any]:
+def _json(environ: WSGIEnvironment, service: str, operation: str) -> dict[str, Any] | None:
+    """None where moto could read the request in another way: it takes parameters from a query, too."""
+    model = get_service_model(service)
+    at_root = environ.get("PATH_INFO") == "/" and not environ.get("QUERY_STRING")
+    if not at_root or operation not in model.operation_names:
+        return None
     try:
         parsed = json.loads(body(environ) or b"{}")
     except ValueError:
+        return None
+    return _known(parsed, model.operation_model(operation).input_shape) if isinstance(parsed, dict) else None
+
+
+def _known(value: Any, shape: Any) -> Any:
+    """What the operation takes: a name that AWS ignores, "endpointname", must not stand for one that it knows."""
+    if shape is None:
         return {}
-    return parsed if isinstance(parsed, dict) else {}
+    if shape.type_name == "structure" and isinstance(value, Mapping):
+        return {name: _known(value[name], one) for name, one in shape.members.items() if name in value}
+    if shape.type_name == "map" and isinstance(value, Mapping):
+        return {key: _known(one, shape.value) for key, one in value.items()}
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_known(one, shape.member) for one in value]
+    return value
 
 
 def _by_model(
@@ -130,6 +149,9 @@ def _by_model(
     finally:
         environ["wsgi.input"].seek(0)
     content = body(environ)
+    in_query = bool(environ.get("QUERY_STRING"))
+    if protocol in ("query", "ec2") and (request.path != "/" or (in_query and content)):
+        return None  # two places for parameters, of which moto takes one
     values = request.values
     streaming = bool(operation.has_streaming_input)
     try:
@@ -143,8 +165,8 @@ def _by_model(
                 "url_params": labels,
             }
         )
-    except Exception:  # a body that is none: the labels tell what it is about
-        params = dict(labels)
+    except Exception:  # a body that is none
+        return None
     finally:
         environ["wsgi.input"].seek(0)
     return Call(prefix, str(operation.name), {**labels, **params}, region, account, headers)

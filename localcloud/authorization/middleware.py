@@ -17,6 +17,7 @@ from localcloud.authorization import (
     decide,
     mapping,
     network,
+    pinned,
     record,
     refusals,
     resource_policies,
@@ -34,9 +35,10 @@ INSECURE = "localcloud.insecure"  # in that of one that came by the listener wit
 DECISIONS = "/_localcloud/decisions"
 
 _INVOCATION = re.compile(r"/endpoints/(?P<endpoint>[^/]+)/(?P<async>async-)?invocations")
-_FUNCTION_URL = re.compile(r"/_lambda-url/|/latest/")  # and the instances' metadata
-_FUNCTION_HOST = re.compile(r"[0-9a-z]+\.lambda-url\..*")
-_UNSIGNED = re.compile(rb"(^|&)Action=(AssumeRoleWithWebIdentity|AssumeRoleWithSAML)(&|$)")
+# Of functions, which `functions.function_urls` answers and nobody else, and the instances' metadata.
+_FUNCTION_URL = re.compile(r"/_lambda-url/[0-9a-z]+(/.*)?|/latest/(meta-data|api)/.*", re.DOTALL)
+_FUNCTION_HOST = re.compile(r"[0-9a-z]+\.lambda-url\.[0-9a-z-]+\.(localhost|on\.aws)(:\d+)?")
+_UNSIGNED = re.compile(rb"(?:^|&)Action=(AssumeRoleWithWebIdentity|AssumeRoleWithSAML)(?:&|$)")
 # Only these have resources with policies of their own, which may refuse even root.
 _WITH_POLICIES = ("ecr", "kms", "lambda", "s3", "sns", "sqs", "sts")
 
@@ -57,13 +59,15 @@ def with_authorization(app: WSGIApplication) -> WSGIApplication:
             caller = callers.identify(environ)
             if caller.signature is not None:
                 signatures.check(environ, caller.signature, caller.secret)
-            environ.pop("HTTP_X_MOTO_ACCOUNT_ID", None)  # it is not the caller's to say
+            pinned.pin(environ, caller.signature)
             environ[CALLER] = caller
             if caller.signature is None and (kind := _unsigned(environ)):
                 if kind == "refused":
                     return refusals.refuse_credentials(environ, start_response, "unsigned", _guess(environ))
+                if kind != "open":
+                    pinned.pin_unsigned(environ, kind)
                 return app(environ, start_response)
-            if not (_FUNCTION_URL.match(path) or _FUNCTION_HOST.match(environ.get("HTTP_HOST", ""))):
+            if not _is_function(environ):
                 check(environ, caller)
         except Unknown as error:
             return refusals.refuse_credentials(environ, start_response, error.kind, service)
@@ -93,6 +97,8 @@ def check(environ: WSGIEnvironment, caller: Caller) -> None:
         _authorize(environ, caller, of_endpoint, region)
         return
     call = calls.read(environ, service, region, principal.account)
+    if call is not None and service != "s3":
+        environ[pinned.ACTION] = call.operation
     if call is None and principal.is_root:
         return
     try:
@@ -198,15 +204,21 @@ def _unmapped(caller: Caller, service: str, operation: str) -> Denied:
     )
 
 
+def _is_function(environ: WSGIEnvironment) -> bool:
+    found = _FUNCTION_URL.fullmatch(environ.get("PATH_INFO", "/"))
+    return (found or _FUNCTION_HOST.fullmatch(environ.get("HTTP_HOST", ""))) is not None
+
+
 def _unsigned(environ: WSGIEnvironment) -> str:
-    """What an unsigned request is: for a function URL or the like, "refused", or "" for one of S3."""
-    path, host = environ.get("PATH_INFO", "/"), environ.get("HTTP_HOST", "")
-    if _FUNCTION_URL.match(path) or _FUNCTION_HOST.match(host):
+    """What an unsigned request is: "open" for a function URL or the like, the action of STS, "refused", "" for S3."""
+    if _is_function(environ):
         return "open"
+    path = environ.get("PATH_INFO", "/")
     form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
     asked = calls.body(environ) if form else environ.get("QUERY_STRING", "").encode()
-    if _UNSIGNED.search(asked) and path == "/":
-        return "open"
+    action = _UNSIGNED.search(asked)
+    if action and path == "/":
+        return action[1].decode()
     return "refused" if "HTTP_X_AMZ_TARGET" in environ or (form and path == "/") else ""
 
 
