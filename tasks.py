@@ -32,7 +32,7 @@ from ops.paths import CLOUD, shown
 from ops.planned import Planned
 from ops.review import make as reviews
 from ops.review.dangers import page as flagged
-from ops.review.redact import scrub
+from ops.review.redact import scrub, scrubbed
 from ops.review.review import Review
 from ops.rollout import Rollout
 from ops.stage import Stage, cloud_variables
@@ -686,7 +686,7 @@ def destroy(context: Context, stage: str | None = None, yes: bool = False, keep_
 @kennel_task(help=STAGE | JSON)
 def doctor(context: Context, stage: str | None = None, json: bool = False) -> None:
     """Tell what a stage needs and does not have."""
-    findings = doctors.examine(Stage.of(stage))
+    findings = scrubbed(doctors.examine(Stage.of(stage)))
     if json:
         print_json([finding.to_dict() for finding in findings])
     else:
@@ -909,7 +909,7 @@ def print_report(report: Report) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=datetime.isoformat))
+    print(json.dumps(scrubbed(value), indent=2, default=datetime.isoformat))
 
 
 def agree(planned: Planned, orphans: list[Found], stage: Stage, *, yes: bool) -> None:

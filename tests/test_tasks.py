@@ -10,11 +10,13 @@ from invoke import Context, Exit
 
 import tasks
 from ops import remote
+from ops.doctor import Finding
 from ops.jobs.follow import Detached
 from ops.jobs.sagemaker import Job
 from ops.paths import ROOT
 from ops.planned import Planned
 from ops.stage import Stage
+from ops.status import Status
 from ops.sweep import Found
 
 ENDLESS = """
@@ -39,6 +41,21 @@ def test_a_reader_that_has_seen_enough_ends_a_task_quietly() -> None:
         task.stdout.close()
         assert task.stderr.read() == ""
         assert task.wait(60) == 141
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_what_a_cloud_says_is_shown_without_the_secrets_in_it(
+    json: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "AKIAIOSFODNN7EXAMPLE"
+    said = f"the container ended: {'word ' * 9}{key}"
+    monkeypatch.setattr(tasks, "look", lambda _: Status("dev", "us-east-1", live=(("endpoint", said),)))
+    monkeypatch.setattr("ops.doctor.examine", lambda _: [Finding("boundary", "ok", said)])
+    tasks.status(Context(), stage="dev", json=json)
+    tasks.doctor(Context(), stage="dev", json=json)
+    shown = capsys.readouterr().out
+    assert shown.count("(hidden)") == 2
+    assert key not in shown
 
 
 @pytest.mark.parametrize(
