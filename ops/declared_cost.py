@@ -122,7 +122,7 @@ def _configuration(estate: Estate, resource: Resource) -> Iterator[Cost]:
 
 
 def _fleet(estate: Estate, kind: str, count: int, bounds: tuple[int, int] | None, *, doubled: bool) -> Cost:
-    if estate.fleet is not None and bounds is not None:
+    if estate.fleet is not None:
         count = estate.fleet.wanted
     least, most = bounds or (count, count)
     count = min(max(count, least), most)
@@ -214,9 +214,8 @@ def _vpc_endpoint(estate: Estate, resource: Resource) -> Iterator[Cost]:
     subnets = [one for one in estate.of("aws_subnet") if one.name == "this"]
     zones = len(resource.values.get("subnet_ids") or []) or len(subnets) or 1
     service = str(resource.values.get("service_name", "")).partition(f".{estate.region}.")[2] or "interface"
-    yield cost.fixed(
-        "interface endpoints", f"{service} in {zones} zones", "interface_endpoint_hour", zones, estate.region
-    )
+    where = f"{service} in {zones} zone{'s' * (zones != 1)}"
+    yield cost.fixed("interface endpoints", where, "interface_endpoint_hour", zones, estate.region)
 
 
 def _alarm(estate: Estate, resource: Resource) -> Iterator[Cost]:

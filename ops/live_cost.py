@@ -126,9 +126,8 @@ def _vpc_endpoint(sweeper: Sweeper, identifier: str, region: str) -> Iterator[Co
     if found["VpcEndpointType"] == "Interface":
         zones = len(found.get("SubnetIds") or []) or 1
         service = found["ServiceName"].rpartition(".")[2]
-        yield cost.fixed(
-            "interface endpoint", f"{service} in {zones} zones", "interface_endpoint_hour", zones, region
-        )
+        where = f"{service} in {zones} zone{'s' * (zones != 1)}"
+        yield cost.fixed("interface endpoint", where, "interface_endpoint_hour", zones, region)
 
 
 def _flat(what: str, detail: str, unit: str) -> Pricing:

@@ -62,7 +62,11 @@ def test_a_schedule_moves_the_limits() -> None:
 def test_the_live_count_goes_before_the_declared_one() -> None:
     live = Fleet("kennel-dev", "c", "InService", None, 3, "ml.m5.large")
     assert priced(variant(), target(1, 4), fleet=live).costs[0].detail == "3 × ml.m5.large"
-    assert priced(variant(), fleet=live).costs[0].detail == "1 × ml.m5.large"  # nothing scales
+    unscaled = priced(variant(), fleet=live).costs[0]  # what was scaled by hand is there, and stays
+    assert (unscaled.detail, unscaled.hourly, unscaled.most) == (
+        "3 × ml.m5.large",
+        *[pytest.approx(0.345)] * 2,
+    )
 
 
 def test_an_endpoint_that_scales_to_zero_is_read_from_its_stack_or_the_variables() -> None:
