@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from ops.review.differences import shorter
+from ops.review.differences import cut, shorter
 from ops.review.facts import Bill, Danger, Finding, ModelPair
 from ops.review.review import Header, Review
 from ops.review.words import MARKS, Change
 
 WIDTH = 80  # columns
+COLUMNS = (24, 21, 21)  # of the models' metrics at most, before the verdict
 LISTED = 15  # creations; beyond that they are counted by module
 FEW = 8  # entries of a section in the short form
 UNSCANNED = "NO SCANNER HAS LOOKED, our own rules only; ./inv plan runs the scanner"
@@ -111,9 +112,10 @@ def _model(pair: ModelPair | None) -> list[str]:
         (metric.name, metric.before or "–", metric.after or "–", verdict(metric.better))
         for metric in pair.metrics
     ]
-    widths = [min(26, max(len(row[column]) for row in rows)) for column in range(3)]
+    widths = [min(most, max(len(row[n]) for row in rows)) for n, most in enumerate(COLUMNS)]
     lines = [
-        "  ".join([*(row[n][: widths[n]].ljust(widths[n]) for n in range(3)), row[3]])[:WIDTH] for row in rows
+        "  ".join([*(cut(row[n], width).ljust(width) for n, width in enumerate(widths)), row[3]])
+        for row in rows
     ]
     return [*lines, *(line for note in pair.notes for line in _wrapped(note))]
 

@@ -98,6 +98,16 @@ def test_no_line_is_wider_than_a_terminal(dangers: int, short: bool) -> None:
     assert text.count("Requests are refused.") == min(dangers, 1)  # what is the same is told once
 
 
+def test_long_names_of_models_are_cut_in_sight_and_leave_room_for_what_is_better() -> None:
+    metric = Metric("a metric that somebody gave a name", "91.0%", "93.4%", better=True)
+    text = review(
+        models=ModelPair("model-of-a-team-2026-11-22", "model-of-a-team-2026-11-23", (metric,))
+    ).text()
+    lines = text.splitlines()
+    assert "Model                     model-of-a-team-2026…  model-of-a-team-2026…" in lines
+    assert "a metric that somebody …  91.0%                  93.4%                  better" in lines
+
+
 def test_digests_are_cut_to_what_they_are_known_by_wherever_an_address_is_told() -> None:
     digest = "0123456789abcdef" * 4
     address = f'module.storage.aws_s3_object.archive["{digest}"]'
