@@ -153,7 +153,8 @@ class Invocation:
             return
         pipes = {stream: os.pipe() for stream in self._output}
         child = spawn(
-            ["/bin/sh", "-c", str(program)],
+            # Without exec, the shell would end at SIGTERM, and what it waits for with it, before a trap is over.
+            ["/bin/sh", "-c", 'exec "$0"', str(program)],
             env=self.machine.environment(),
             cwd=directory,
             stdout=pipes["stdout"][1],
