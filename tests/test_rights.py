@@ -34,6 +34,7 @@ _OTHER_STAGES = {
 }  # fmt: skip
 _SID = re.compile(r'\bsid\s*=\s*"(?:\$\{statement\.key\})?(\w+)"')
 _CONDITION = re.compile(r'\bvariable\s*=\s*"(\w+:\w+)"')
+_STOPPED_AT_ONCE = "sagemaker hyper-parameter-tuning-job"  # how far its trial comes is not the same each time
 _TRUST = {"LetTheServiceIn", "FlowLogsAssume"}
 
 
@@ -57,7 +58,7 @@ def what_stands(entries: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
     names = ("actions", "conditions", "scenario", "refused")
     found = {}
     for one in entries:
-        calls = {(call["action"], call["by"]) for call in one["calls"]}
+        calls = {(call["action"], call["by"]) for call in one["calls"] if call["by"] != _STOPPED_AT_ONCE}
         found[one["policy"], one["sid"]] = {"calls": calls} | {name: one[name] for name in names}
     return found
 
