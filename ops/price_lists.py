@@ -22,7 +22,7 @@ from ops import files
 from ops.prices import TABLE, table
 
 ADDRESS = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/{offer}/current/{region}/index.csv"
-NOTE = "On demand, US dollars."
+NOTE = "On demand."
 _REGION = r"(?:[A-Z]{2,4}\d?-|[a-z]{2}(?:-[a-z]+)+-\d-)?"  # USE1-, EU-, eu-west-1-, or none in us-east-1
 _TIMEOUT = 120  # seconds for the next piece of a list
 

@@ -36,6 +36,11 @@ def source(region: str) -> str | None:
     return str(table()[region]["source"]) if region in table() else None
 
 
+def note(region: str) -> str:
+    """Return what has to be known of the region's prices; empty where the table has none."""
+    return str(table().get(region, {}).get("note", ""))
+
+
 def instance(use: Use, instance_type: str, region: str) -> float | None:
     """Return what an hour of the instance costs, on demand; None where the table does not have it."""
     price = table().get(region, {}).get(use, {}).get(instance_type)

@@ -12,7 +12,7 @@ from ops.review.facts import Bill, BillLine, Facts
 
 
 def of(facts: Facts) -> Bill | None:
-    """Return the cost before and after, and at maximal capacity; None where the plan changes nothing."""
+    """Return the cost before and after, and at maximal capacity; None without a plan."""
     if not facts.plan:
         return None
     variables = {name: entry.get("value") for name, entry in (facts.plan.get("variables") or {}).items()}
@@ -65,7 +65,7 @@ def _month(hourly: Any) -> float | None:
 
 
 def _notes(region: str, after: Declared, lines: tuple[BillLine, ...]) -> list[str]:
-    notes = [f"A month has {HOURS} hours here."]
+    notes = [f"A month has {HOURS} hours here.", *filter(None, [prices.note(region)])]
     update = cost.total(one.update for one in after.costs)
     if update:
         notes.append(f"While an update runs there are two fleets: up to {usd(update)} an hour more.")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ops import prices
 from ops.fleet import Fleet
 from ops.review import money
 from ops.review.facts import Bill, Facts
@@ -67,7 +68,7 @@ def bill(
     return found
 
 
-def test_a_plan_that_changes_nothing_has_no_bill() -> None:
+def test_without_a_plan_there_is_no_bill() -> None:
     assert money.of(Facts("dev", "us-east-1", {})) is None
 
 
@@ -80,7 +81,7 @@ def test_the_bill_has_the_month_before_and_after_and_the_worst_one() -> None:
     assert found.source.startswith("https://")
     assert [line.name for line in found.lines] == ["endpoint", "dashboard"]
     assert found.lines[0].note == "2 × ml.m5.large; between 1 and 4 by its use"
-    assert "A month has 730 hours here." in found.notes
+    assert found.notes[:2] == ("A month has 730 hours here.", prices.note("us-east-1"))
     assert "While an update runs there are two fleets: up to $0.46 an hour more." in found.notes
     assert any(note.startswith("By use, not counted: data in and out") for note in found.notes)
 
