@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 import tasks
-from ops.ci import workflows
-from ops.paths import ROOT
+from ops.ci import identity, workflows
+from ops.declared import load
+from ops.paths import ROOT, TERRAFORM
 
 FILES = sorted(workflows.FOLDER.glob("*.yml"))
 EXAMPLE = re.search(
@@ -87,6 +88,20 @@ def test_only_jobs_of_plan_and_apply_have_an_identity() -> None:
     assert with_identity == {
         "apply.yml: stages", "apply-stage.yml: verify", "apply-stage.yml: apply", "plan.yml: plan"
     }  # fmt: skip
+
+
+def test_a_session_lasts_as_long_as_its_job_may_take() -> None:
+    applying = jobs(workflows.FOLDER / "apply-stage.yml")
+    minutes = {
+        "plan": jobs(workflows.FOLDER / "plan.yml")["plan"]["timeout-minutes"],
+        **{name: applying[name]["timeout-minutes"] for name in ("verify", "apply")},
+    }
+    assert {task: seconds / 60 for task, seconds in identity.SECONDS.items()} == minutes
+    assert {gitlab()[f"{name} dev"]["timeout"] for name in ("apply", "approve")} == {"3 hours"}
+    roles = [block["aws_iam_role"] for block in load(TERRAFORM / "bootstrap" / "ci.tf")["resource"]
+             if "aws_iam_role" in block]  # fmt: skip
+    limits = {name: role.get("max_session_duration", 3600) for each in roles for name, role in each.items()}
+    assert limits == {task: identity.SECONDS[task] for task in ("plan", "apply")}
 
 
 def test_nothing_is_against_the_shell_of_the_workflows() -> None:

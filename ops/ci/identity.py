@@ -17,7 +17,7 @@ from ops.ci.http import Api
 from ops.ci.run import AUDIENCE, Run
 from ops.stage import Credentials, Stage
 
-SECONDS = 3600
+SECONDS = {"plan": 3600, "verify": 3600, "apply": 3 * 3600}  # what the job of each may take
 
 
 def assume(stage: Stage, run: Run, task: str) -> Stage:
@@ -43,7 +43,7 @@ def assume(stage: Stage, run: Run, task: str) -> Stage:
             RoleArn=run.role,
             RoleSessionName=f"{task}-{run.commit[:12]}",
             WebIdentityToken=_token(run),
-            DurationSeconds=SECONDS,
+            DurationSeconds=SECONDS[task],
         )
     except ClientError as error:
         raise KennelError(

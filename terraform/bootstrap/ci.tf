@@ -1,5 +1,5 @@
 # Who may plan and apply the stage from a pipeline: a run proves by a token of its forge which repository, branch or
-# environment it is of, and gets an hour as one of two roles. No key is stored anywhere.
+# environment it is of, and gets a session of one of two roles. No key is stored anywhere.
 
 locals {
   account = data.aws_caller_identity.current.account_id
@@ -83,6 +83,7 @@ resource "aws_iam_role" "apply" {
 
   name                 = "${var.prefix}-ci-${var.stage}-apply"
   description          = "What a pipeline applies ${local.name} as."
+  max_session_duration = 10800 # an update of an endpoint may take an hour and more; cut off, it could not store the state
   assume_role_policy   = data.aws_iam_policy_document.trust["apply"].json
   permissions_boundary = var.ci.permissions_boundary_arn
 }
