@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from ml.errors import KennelError
+from ops import outage
 from ops.ci.http import Api
 from ops.ci.run import AUDIENCE, Run
 from ops.stage import Credentials, Stage
@@ -50,6 +51,8 @@ def assume(stage: Stage, run: Run, task: str) -> Stage:
             DurationSeconds=SECONDS.get(task, 3600),
         )
     except ClientError as error:
+        if outage.is_passing(error):
+            raise outage.told(error) from error
         raise KennelError(
             f"The role {run.role} trusts this pipeline.",
             f"{error.response['Error']['Code']}: {error.response['Error']['Message']}",
