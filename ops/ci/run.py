@@ -25,7 +25,7 @@ class Run:
     head: str | None  # last commit of the pull request that the run is of; None: of a push
     number: int | None  # of that pull request
     link: str  # to the run's log
-    bot: str  # who writes the comments
+    bot: str  # GitHub's login of who writes the comments
     role: str | None  # to take on
     token: str | None = field(default=None, repr=False)  # for the API
     identity_address: str | None = None  # GitHub gives the identity token here,
@@ -100,7 +100,7 @@ def _gitlab(environment: Mapping[str, str]) -> Run:
         head if number else None,
         int(number) if number else None,
         environment.get("CI_JOB_URL", ""),
-        environment.get("KENNEL_COMMENT_AUTHOR") or "",
+        "",  # the token says who writes
         environment.get("KENNEL_ROLE_ARN") or None,
         environment.get("KENNEL_GITLAB_TOKEN") or None,
         identity_token=environment.get("KENNEL_ID_TOKEN") or None,

@@ -46,6 +46,11 @@ def test_a_merge_requests_run_knows_its_branchs_commit() -> None:
     assert Run.read(GITLAB).head is None
 
 
+def test_on_github_the_comments_are_the_bots_unless_another_author_is_named() -> None:
+    assert Run.read(GITHUB).bot == "github-actions[bot]"
+    assert Run.read(GITHUB | {"KENNEL_COMMENT_AUTHOR": "photos[bot]"}).bot == "photos[bot]"
+
+
 def test_secrets_are_not_in_what_is_printed_of_a_run() -> None:
     secrets = {"GITHUB_TOKEN": "of-the-api", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of-the-runner"}
     text = repr(Run.read(GITHUB | secrets)) + repr(
