@@ -146,13 +146,16 @@ def _stack(estate: Estate, resource: Resource) -> Iterator[Cost]:
 
 
 def _variants_of(estate: Estate, resource: Resource) -> Iterator[tuple[str, int, tuple[int, int] | None]]:
-    template = json.loads(resource.values.get("template_body") or "{}")
+    try:
+        template = json.loads(resource.values.get("template_body") or "{}")
+    except ValueError:  # hidden, where Terraform calls it sensitive
+        template = {}
     for entry in template.get("Resources", {}).values():
         for variant in entry.get("Properties", {}).get("ProductionVariants", []):
             managed = variant.get("ManagedInstanceScaling") or {}
             bounds = (int(managed["MinInstanceCount"]), int(managed["MaxInstanceCount"])) if managed else None
             yield variant["InstanceType"], int(variant.get("InitialInstanceCount") or 1), bounds
-    if not template:  # not known before the apply: the variables say it
+    if not template:  # not known before the apply, or hidden: the variables say it
         scaling, endpoint = (estate.variables.get(name) or {} for name in ("autoscaling", "endpoint"))
         least, most = scaling.get("min_instances"), scaling.get("max_instances")
         yield (

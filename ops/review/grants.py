@@ -77,6 +77,14 @@ def read(policy: str | dict[str, Any] | None) -> frozenset[Grant]:
     )
 
 
+def is_readable(policy: str | None) -> bool:
+    """Tell whether it is a policy, or none: one that Terraform calls sensitive is hidden."""
+    try:
+        return not policy or isinstance(json.loads(policy), dict)
+    except ValueError:
+        return False
+
+
 def added(before: Iterable[Grant], after: Iterable[Grant]) -> list[Grant]:
     """Return the grants of the one after that no grant before covers, without those that others among them cover."""
     known = list(before)
@@ -89,7 +97,7 @@ def added(before: Iterable[Grant], after: Iterable[Grant]) -> list[Grant]:
 
 def _of_statement(statement: dict[str, Any]) -> Iterable[Grant]:
     conditions = frozenset(
-        (operator, key, frozenset(str(value) for value in _list(values)))
+        (operator, key, frozenset(map(_value, _list(values))))
         for operator, keys in (statement.get("Condition") or {}).items()
         for key, values in keys.items()
     )
@@ -97,6 +105,12 @@ def _of_statement(statement: dict[str, Any]) -> Iterable[Grant]:
         for action in _either(statement, "Action"):
             for resource in _either(statement, "Resource"):
                 yield Grant(statement.get("Effect", "Allow"), principal, action, resource, conditions)
+
+
+def _value(value: Any) -> str:
+    return (
+        str(value).lower() if isinstance(value, bool) else str(value)
+    )  # IAM takes true and "true" for the same
 
 
 def _either(statement: dict[str, Any], name: str) -> list[str]:

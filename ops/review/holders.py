@@ -55,7 +55,7 @@ def made_by(all_resources: Iterable[Resource]) -> set[str]:
 
 def of(one: Resource, all_resources: Iterable[Resource], fresh: set[str]) -> Iterator[Holder]:
     """Yield the policies in a resource, of which both sides are known; `fresh` are the names of what the plan makes."""
-    if one.type in POLICIES and (not one.after or known(one)):
+    if one.type in POLICIES and known(one):
         yield from _with_policy(one, all_resources, fresh)
     if one.type in {"aws_lambda_permission", "aws_lambda_function_url"}:
         synthetic = _permission if one.type == "aws_lambda_permission" else _url
@@ -66,8 +66,14 @@ def of(one: Resource, all_resources: Iterable[Resource], fresh: set[str]) -> Ite
 
 
 def known(one: Resource) -> bool:
-    """Tell whether its policy will be what the plan says."""
-    return one.type not in POLICIES or one.knows(POLICIES[one.type])
+    """Tell whether the plan says what its policy is now and will be: it may be hidden, or for the apply to know."""
+    return one.type not in POLICIES or (
+        _is_readable(one) and (not one.after or one.knows(POLICIES[one.type]))
+    )
+
+
+def _is_readable(one: Resource) -> bool:
+    return all(grants.is_readable(get(POLICIES[one.type])) for get in (one.was, one.will))
 
 
 def is_for_fresh(one: Resource, all_resources: Iterable[Resource], fresh: set[str]) -> bool:
@@ -101,7 +107,7 @@ def _with_policy(one: Resource, all_resources: Iterable[Resource], fresh: set[st
     others = [
         other
         for other in of_types(all_resources, "aws_iam_role_policy")
-        if role is not None and other is not one and other.called("role") == role
+        if role is not None and other is not one and other.called("role") == role and _is_readable(other)
     ]
     yield Holder(
         one,

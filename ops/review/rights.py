@@ -77,7 +77,9 @@ def changes(plan: dict[str, Any]) -> list[RightsChange]:
             one.address,
             holders.who(one),
             "changes",
-            "may do what only the apply will know: its policy names what is made or changed by it",
+            "may do what only the apply will know: its policy names what is made or changed by it"
+            if not one.knows(holders.POLICIES[one.type])
+            else "may do what the plan hides: its policy is sensitive",
         )
         for one in unknown(resources(plan))
     ]
@@ -96,7 +98,7 @@ def together(whose: Iterable[str]) -> str:
 
 
 def unknown(found_resources: Iterable[Resource]) -> list[Resource]:
-    """Return what will have a policy that only the apply will know, of those that are there already."""
+    """Return what will have another policy than now, and one that the plan does not tell, of what is there already."""
     everything = list(found_resources)
     fresh = holders.made_by(everything)
     # Interface endpoints have no policy of ours: AWS fills one in.
@@ -105,6 +107,7 @@ def unknown(found_resources: Iterable[Resource]) -> list[Resource]:
         for one in everything
         if one.after
         and not holders.known(one)
+        and not (one.knows(name := holders.POLICIES[one.type]) and one.was(name) == one.will(name))
         and (one.before or not holders.is_for_fresh(one, everything, fresh))
         and one.was("vpc_endpoint_type") != "Interface"
     ]

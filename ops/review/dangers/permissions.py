@@ -130,15 +130,18 @@ def boundary(scene: Scene) -> Iterator[Hit]:
 @rule(
     "rights-unknown",
     "warning",
-    when="a policy becomes what only the apply will know, because something that it names is made by it.",
-    why="Whether somebody may do more then cannot be told from the plan.",
+    when=(
+        "a policy becomes what only the apply will know, because something that it names is made by it, or what "
+        "Terraform calls sensitive."
+    ),
+    why="Somebody may then do more than before, and no rule here would have seen it.",
     remedy="Read the policy in the diff of terraform/, or apply in two steps: what it names first.",
 )
 def unknown(scene: Scene) -> Iterator[Hit]:
     found = rights.unknown(scene.resources)
     if found:
         whose = rights.together(map(holders.who, found))
-        yield found[0].address, f"What the policy of {whose} will allow is not known until the apply."
+        yield found[0].address, f"What the policy of {whose} will allow cannot be told from the plan."
 
 
 @rule(

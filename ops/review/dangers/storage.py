@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ops.review import grants, spoken
+from ops.review import grants, holders, spoken
 from ops.review.dangers.rule import Hit, Scene, rule
 from ops.review.resources import Resource, first
 from ops.review.spoken import listed
@@ -113,7 +113,7 @@ def public_access(scene: Scene) -> Iterator[Hit]:
 )
 def tls(scene: Scene) -> Iterator[Hit]:
     for one in _of_kept_buckets(scene, "aws_s3_bucket_policy"):
-        if one.after and not one.knows("policy"):
+        if not holders.known(one):
             continue
         before, after = grants.read(one.was("policy")), grants.read(one.will("policy"))
         gone = [grant for grant in grants.added(after, before) if is_tls(grant)]

@@ -65,6 +65,10 @@ def test_a_change_is_told_so_that_one_need_not_know_policies(
         ([allow("s3:getobject")], [allow("S3:GetObject", ["*"])]),
         ([allow("s3:*")], [allow("s3:*"), allow("s3:GetObject", f"{BUCKET}/*")]),
         ([allow("s3:GetObject", Sid="A")], [allow("s3:GetObject", Sid="B")]),
+        (
+            [deny("*", Condition={"Bool": {"aws:SecureTransport": "false"}})],
+            [deny("*", Condition={"Bool": {"aws:SecureTransport": False}})],
+        ),
     ],
 )
 def test_what_means_the_same_is_no_change(before: list[Any], after: list[Any]) -> None:
@@ -189,6 +193,26 @@ def test_a_new_policy_that_is_attached_to_a_role_that_is_there_is_not_taken_for_
     assert found[1].text == "may now also do all that a policy allows whose name only the apply will know"
     fresh = rights.found(plan(entry("aws_iam_role.r", None, {"name": "r"}), new, attached))
     assert [one.fresh for one in fresh] == [True, True]
+
+
+def test_a_policy_that_terraform_hides_is_named_where_it_changes() -> None:
+    def role_with(before: str, after: str) -> dict[str, Any]:
+        return entry(
+            "aws_iam_role_policy.a", {"role": "r", "policy": before}, {"role": "r", "policy": after, "x": 1}
+        )
+
+    assert said(role_with("(hidden 1)", "(hidden 2)")) == [
+        "changes: the role r may do what the plan hides: its policy is sensitive"
+    ]
+    assert said(role_with("(hidden 1)", "(hidden 1)")) == []
+    assert said(entry("aws_iam_role_policy.a", {"role": "r", "policy": "(hidden 1)"}, None)) == []
+    beside = role_with("(hidden 1)", "(hidden 1)") | {"address": "aws_iam_role_policy.b"}
+    read = entry(
+        "aws_iam_role_policy.c", None, {"role": "r", "policy": policy(allow("s3:GetObject", f"{BUCKET}/a"))}
+    )
+    assert said(beside, read) == [
+        "widens: the role r may now also read (s3:GetObject) a in the bucket photos"
+    ]
 
 
 def test_a_boundary_that_goes_is_told() -> None:
