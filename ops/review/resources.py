@@ -15,6 +15,7 @@ ACTIONS: dict[tuple[str, ...], Action] = {
     ("delete",): "destroy",
     ("forget",): "forget",
     ("create", "forget"): "forget",
+    ("forget", "create"): "forget",
     ("no-op",): "keep",
 }
 

@@ -114,6 +114,8 @@ def _action(entry: dict[str, Any]) -> str | None:
         if entry["change"].get("importing"):
             return "import"
         return "move" if entry.get("previous_address") else None
+    if "forget" in actions:
+        return "forget"
     if len(actions) == 2:
         return "replace"
     return {"delete": "destroy"}.get(actions[0], str(actions[0]))
@@ -135,7 +137,8 @@ def _sentence(entry: dict[str, Any], kind: Kind, action: str, thing: str) -> str
             how = "is made anew"
         return f"{told} {how}{_why(entry, kind)}"
     if action == "forget":
-        return f"{told} leaves Terraform's care and stays as it is"
+        anew = ", and another is made" if len(entry["change"]["actions"]) == 2 else ""
+        return f"{told} leaves Terraform's care and stays as it is{anew}"
     if action == "import":
         return f"{told} comes into Terraform's care"
     if action == "move":

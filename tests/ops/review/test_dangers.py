@@ -268,6 +268,11 @@ CASES: list[tuple[str, Facts, set[str]]] = [
         ),
         {"alarm-loosened"},
     ),
+    (
+        "a topic that is forgotten for another",
+        facts(entry("aws_sns_topic.a", {"name": "t"}, {"name": "u"}, actions=["forget", "create"])),
+        {"forgotten"},
+    ),
     ("another address", facts(entry("a.b.new", {"id": 1}, {"id": 1}, previous_address="a.b.old")), {"moved"}),
     (
         "one of AWS's broad policies",

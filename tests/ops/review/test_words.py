@@ -173,6 +173,15 @@ def test_what_leaves_comes_or_moves_within_terraform_is_told() -> None:
     }
 
 
+@pytest.mark.parametrize("actions", [["create", "forget"], ["forget", "create"]])
+def test_what_is_forgotten_for_another_is_not_called_deleted(actions: list[str]) -> None:
+    change = only("aws_sns_topic.a", {"name": "t"}, {"name": "u"}, actions=actions)
+    assert (change.action, change.text) == (
+        "forget",
+        "Topic t leaves Terraform's care and stays as it is, and another is made",
+    )
+
+
 def test_the_template_of_a_stack_is_told_by_what_differs_in_it() -> None:
     def stack(instance_type: str, model: str, zone: str) -> dict[str, Any]:
         variants = [{"InstanceType": instance_type}]
