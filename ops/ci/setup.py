@@ -64,9 +64,11 @@ def setup(stage: Stage, say: Say, agree: Agree, *, remove: bool, scan: bool = Tr
             has_changes = bootstrap.plan(plan, arguments, progress.on_event)
         if has_changes:
             agree(_review(stage, bootstrap, plan, state.get("terraform_version", ""), scan=scan))
-            with Progress("apply") as progress:
-                bootstrap.apply(plan, progress.on_event)
-            state_bucket.keep_record(stage)
+            try:
+                with Progress("apply") as progress:
+                    bootstrap.apply(plan, progress.on_event)
+            finally:
+                state_bucket.keep_record(stage)  # also of what a failed one has made, for other machines
     finally:
         plan.unlink(missing_ok=True)
     return bootstrap.outputs()

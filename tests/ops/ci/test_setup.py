@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from ops import terraform as terraforms
 from ops.artifacts import Model
 from ops.ci import setup
 from ops.stage import Stage
+from ops.terraform import TerraformError
 from tests.ops.ci.conftest import FakeS3
 
 MODEL = Model("model-bbbbbbbbbbbb", "b" * 64, {})
@@ -52,3 +54,28 @@ def test_whose_pipeline_it_is_has_to_be_said(
     monkeypatch.setattr(setup, "variables_file", lambda _: tmp_path / "dev.ci.tfvars")
     with pytest.raises(KennelError, match=r'ci = \{ github = \{ repository = "ORG/NAME" \} \}'):
         setup.setup(stage, lambda _: None, lambda _: None, remove=False)
+
+
+def test_what_a_failed_apply_has_made_is_recorded_for_other_machines(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Bootstrap:
+        def state(self) -> dict[str, Any]:
+            return {"serial": 1}
+
+        def plan(self, *_: Any) -> bool:
+            return True
+
+        def apply(self, *_: Any) -> None:
+            raise TerraformError("apply", [("LimitExceeded", "")], "")
+
+    (tmp_path / "dev.ci.tfvars").touch()
+    kept: list[Stage] = []
+    monkeypatch.setattr(setup, "terraform_version", lambda: None)
+    monkeypatch.setattr(setup, "variables_file", lambda _: tmp_path / "dev.ci.tfvars")
+    monkeypatch.setattr(setup, "_review", lambda *_, **__: None)
+    monkeypatch.setattr(state_bucket, "bootstrap", lambda _: Bootstrap())
+    monkeypatch.setattr(state_bucket, "keep_record", kept.append)
+    with pytest.raises(TerraformError, match="LimitExceeded"):
+        setup.setup(stage, lambda _: None, lambda _: None, remove=False)
+    assert kept == [stage]
