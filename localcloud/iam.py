@@ -71,7 +71,7 @@ def _policies_of(arn: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]] |
     kind, _, path = arn.split(":")[-1].partition("/")
     account, name = arn.split(":")[4], path.rpartition("/")[2]
     if kind == "role":
-        owner = documents.find_role(account, name)
+        owner = documents.role_of(arn)
         principal = principals.role_session(arn, "", "simulated")
     elif kind == "user":
         owner = iam_backends[account]["aws"].users.get(name)

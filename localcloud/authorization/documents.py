@@ -39,7 +39,7 @@ def policies_of(principal: Principal) -> Policies:
     """Nothing for a role or user that is gone meanwhile."""
     backend = iam_backends[principal.account]["aws"]
     if principal.kind == "role":
-        owner: Any = find_role(principal.account, principal.name)
+        owner: Any = role_of(principal.identity)
     else:
         owner = backend.users.get(principal.name)
     if owner is None:
@@ -61,6 +61,12 @@ def find_role(account: str, name: str) -> Any:
     """moto's role; None where there is none."""
     roles = iam_backends[account]["aws"].roles
     return next((role for role in list(roles.values()) if role.name == name), None)
+
+
+def role_of(arn: str) -> Any:
+    """moto's role with this ARN, path and all: rights to take on or hand over "role/ci/*" are none for "role/admin"."""
+    role = find_role(arn.split(":")[4], arn.rpartition("/")[2]) if arn.count(":") >= 5 else None
+    return role if role is not None and role.arn == arn else None
 
 
 def _of(owner: Any) -> Iterable[Statement]:

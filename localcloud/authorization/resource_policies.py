@@ -54,7 +54,7 @@ def _iam(_region: str, account: str, path: str, action: str) -> str | None:
     """A role's trust policy, which is about taking it on and nothing else."""
     if not action.lower().startswith("sts:") or not path.startswith("role/"):
         return None
-    role = documents.find_role(account, path.rpartition("/")[2])
+    role = documents.role_of(f"arn:aws:iam::{account}:{path}")
     return role.assume_role_policy_document if role is not None else None
 
 

@@ -38,16 +38,15 @@ def assumed(
     role_arn: str, service: str, session_name: str, source_arn: str | None = None
 ) -> principals.Principal:
     """The session of a role that a service has taken on. Raises Denied."""
-    account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
     caller = principals.service(service)
     values = {
-        "aws:sourceaccount": [account],
+        "aws:sourceaccount": role_arn.split(":")[4:5],
         "aws:principalservicename": [service],
         "aws:principalisawsservice": ["true"],
     }
     if source_arn:
         values["aws:sourcearn"] = [source_arn]
-    role = documents.find_role(account, name)
+    role = documents.role_of(role_arn)
     if role is None:
         raise Denied(f"User: {service} is not authorized to perform: sts:AssumeRole on resource: {role_arn}")
     decide.authorize(caller, Ask("sts:AssumeRole", role_arn), Context(values), source=source_arn or service)
@@ -70,8 +69,7 @@ def check(
         Denied: it may not. Its message is AWS's.
         Unreachable: there is no way from `source` to the service.
     """
-    account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
-    role = documents.find_role(account, name)
+    account, role = role_arn.split(":")[4], documents.role_of(role_arn)
     principal = principals.role_session(role_arn, role.id if role is not None else "AROA", session_name)
     way = network.route(source, action.partition(":")[0], account) if source else None
     known = Context(_values(principal, way) | {key.lower(): value for key, value in (context or {}).items()})

@@ -103,7 +103,7 @@ class Sts(TokenResponse):
                 f"1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: "
                 "Member must satisfy regular expression pattern: [\\w+=,.@-]* and have length between 2 and 64",
             )
-        role: Any = documents.find_role(arn.split(":")[4], arn.rpartition("/")[2])
+        role: Any = documents.role_of(arn)
         seconds = self._get_int_param("DurationSeconds", 3600)
         if chained and seconds > _CHAINED:
             message = (

@@ -28,6 +28,7 @@ from tests.localcloud.authorization.conftest import (
     document,
     trust,
 )
+from tests.localcloud.functions.conftest import package
 
 
 def code(call: Any, **parameters: Any) -> tuple[str, str]:
@@ -93,6 +94,24 @@ def test_another_accounts_role_takes_both_sides(
     assert visitor("sts").get_caller_identity()["Account"] == OTHER
     visitor("s3").create_bucket(Bucket="of-the-other-account")
     assert "of-the-other-account" not in [one["Name"] for one in client("s3").list_buckets()["Buckets"]]
+
+
+def test_a_right_for_roles_below_a_path_is_none_for_others_of_the_name(
+    client: Client, as_role: AsRole
+) -> None:
+    role(client("iam"), "administrator", trust({"AWS": ACCOUNT, "Service": "lambda.amazonaws.com"}))
+    below = f"arn:aws:iam::{ACCOUNT}:role/ci/"
+    caller = as_role(allow(["sts:AssumeRole", "iam:PassRole", "lambda:*"], [f"{below}*", "arn:aws:lambda:*"]))
+    told = code(caller("sts").assume_role, RoleArn=f"{below}administrator", RoleSessionName="me")
+    assert told[0] == "AccessDenied"
+    function = {
+        "FunctionName": "f",
+        "Runtime": "python3.12",
+        "Handler": "a.b",
+        "Code": {"ZipFile": package("")},
+    }
+    _, said = code(caller("lambda").create_function, Role=f"{below}administrator", **function)
+    assert "cannot be assumed by Lambda" in said
 
 
 def test_root_takes_on_no_role(client: Client) -> None:
