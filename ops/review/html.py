@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from markupsafe import Markup, escape
+
 from ml.report import page
 from ops.review import text
 from ops.review.differences import shorter
@@ -32,5 +34,15 @@ def render(review: Review) -> str:
         dollars=text.dollars,
         verdict=text.verdict,
         excuse=text.excuse,
+        with_code=with_code,
         shorter=shorter,
+    )
+
+
+def with_code(told: str) -> Markup:
+    """Return a rule's words with what stands between backticks as code."""
+    parts = told.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
     )

@@ -34,6 +34,13 @@ def test_the_page_loads_nothing_and_runs_nothing() -> None:
     assert not re.search(r"<(link|img|iframe|script)\b|url\(|@import", page())
 
 
+def test_commands_in_a_rules_words_are_code_and_all_else_is_text() -> None:
+    danger = Danger("r", "danger", "a.b", "It is so.", f"No `destroy` sees {HOSTILE}.", "Keep `a` and `b")
+    shown = Review(Header("dev"), dangers=(danger,)).html()
+    assert "No <code>destroy</code> sees &lt;script&gt;" in shown
+    assert "Keep <code>a</code> and <code>b</code>" in shown
+
+
 def test_a_note_does_not_look_like_a_danger() -> None:
     notes = tuple(Danger("r", severity, "a.b", "It is so.", "", "") for severity in ("danger", "note"))
     shown = Review(Header("dev"), dangers=notes).html()
