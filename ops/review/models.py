@@ -45,10 +45,24 @@ def on_other_photos(deployed: Model | None, model: Model | None) -> bool:
 
 def classes(deployed: Model | None, model: Model | None) -> tuple[list[str], list[str]]:
     """Return the classes that the new one has lost and gained, as far as both archives are at hand."""
-    before, after = ((manifest_of(one) or {}).get("classes") for one in (deployed, model))
-    if before is None or after is None:
-        return [], []
+    before, after = _class_lists(deployed, model)
     return [name for name in before if name not in after], [name for name in after if name not in before]
+
+
+def renumbered(deployed: Model | None, model: Model | None) -> list[tuple[str, int, int]]:
+    """Return the classes that both know by another number each, with the numbers, likewise."""
+    before, after = _class_lists(deployed, model)
+    numbers = {name: number for number, name in enumerate(after)}
+    return [
+        (name, number, numbers[name])
+        for number, name in enumerate(before)
+        if numbers.get(name, number) != number
+    ]
+
+
+def _class_lists(deployed: Model | None, model: Model | None) -> tuple[list[str], list[str]]:
+    before, after = ((manifest_of(one) or {}).get("classes") for one in (deployed, model))
+    return (before, after) if before is not None and after is not None else ([], [])
 
 
 def manifest_of(model: Model | None) -> dict[str, Any] | None:

@@ -142,6 +142,21 @@ def classes_lost(scene: Scene) -> Iterator[Hit]:
 
 
 @rule(
+    "classes-renumbered",
+    "warning",
+    when="the new model has another number for a class that both know.",
+    why="Callers who take the label's number, and not its name, read another class from it.",
+    remedy="Tell those callers first; a class that is added as the last one by name moves no other.",
+)
+def classes_renumbered(scene: Scene) -> Iterator[Hit]:
+    moved = models.renumbered(scene.facts.deployed, scene.facts.model)
+    if moved:
+        name, before, after = moved[0]
+        more = f", and {len(moved) - 1} more get another" if len(moved) > 1 else ""
+        yield _config(scene), f"{name} becomes number {after} instead of {before}{more}."
+
+
+@rule(
     "image-by-tag",
     "warning",
     when="the container image is named by a tag where it was named by its digest.",

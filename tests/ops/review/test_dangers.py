@@ -371,8 +371,26 @@ def test_classes_that_a_model_no_longer_knows_are_told(monkeypatch: pytest.Monke
     deployed, model = (Model(name, name * 64, {}) for name in "ab")
     found = dangers.find(facts(deployed=deployed, model=model))
     assert [(danger.rule, danger.text) for danger in found] == [
-        ("classes-lost", "Classes that are not known any more: beagle.")
+        ("classes-lost", "Classes that are not known any more: beagle."),
+        ("classes-renumbered", "boxer becomes number 0 instead of 1."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "text"),
+    [
+        (["akita", "beagle", "boxer"], ["beagle becomes number 1 instead of 0, and 1 more get another."]),
+        (["beagle", "boxer", "pug"], []),
+    ],
+)
+def test_classes_whose_numbers_change_are_told(
+    classes: list[str], text: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests = {"a": {"classes": ["beagle", "boxer"]}, "b": {"classes": classes}}
+    monkeypatch.setattr(models, "manifest_of", lambda model: manifests[model.name])
+    deployed, model = (Model(name, name * 64, {}) for name in "ab")
+    found = dangers.find(facts(deployed=deployed, model=model))
+    assert [(danger.severity, danger.text) for danger in found] == [("warning", each) for each in text]
 
 
 def test_the_page_lists_the_rules_as_they_are() -> None:
