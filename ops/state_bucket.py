@@ -57,9 +57,7 @@ def ensure(stage: Stage) -> bool:
 
 def bootstrap(stage: Stage) -> Terraform:
     """Return terraform/bootstrap, made ready, with its record of what it has made in the stage."""
-    record = _record(stage)
-    if not record.is_file():
-        _fetch_record(stage, record)
+    record = _latest_record(stage)
     made = Terraform(stage, directory=TERRAFORM / "bootstrap", backend={"path": str(record)})
     made.init()
     return made
@@ -78,9 +76,12 @@ def keep_record(stage: Stage) -> None:
 
 def made_more(stage: Stage) -> bool:
     """Whether bootstrap has made more than the bucket: the roles of a pipeline."""
-    record = _record(stage)
-    if not record.is_file():
-        _fetch_record(stage, record)
+    try:
+        record = _latest_record(stage)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+            return True  # who asks is one of those roles: others may read what they may remove
+        raise
     state = files.read_json(record) or {}
     return any(resource["type"] == "aws_iam_role" for resource in state.get("resources", []))
 
@@ -89,18 +90,25 @@ def _record(stage: Stage) -> Path:
     return stage.directory / "bootstrap.tfstate"
 
 
-def _fetch_record(stage: Stage, record: Path) -> None:
+def _latest_record(stage: Stage) -> Path:
+    """Return this machine's record, or the stored one where another machine has stored a later one."""
+    record = _record(stage)
     record.parent.mkdir(parents=True, exist_ok=True)
-    fresh = record.with_suffix(".fetched")
+    stored = record.with_suffix(".fetched")
     try:
-        stage.client("s3").download_file(name(stage), RECORD_KEY, str(fresh))
+        stage.client("s3").download_file(name(stage), RECORD_KEY, str(stored))
     except ClientError as error:
-        fresh.unlink(missing_ok=True)
+        stored.unlink(missing_ok=True)
         gone = error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
         if not gone:  # but for no bucket yet, or one of an earlier version
             raise
+        return record
+    ours, theirs = files.read_json(record) or {}, files.read_json(stored) or {}
+    if ours.get("lineage") == theirs.get("lineage") and ours.get("serial", 0) > theirs.get("serial", 0):
+        stored.unlink()  # ours could not be stored yet
     else:
-        fresh.replace(record)
+        stored.replace(record)
+    return record
 
 
 def exists(stage: Stage) -> bool:
