@@ -153,7 +153,7 @@ def min_lowered(scene: Scene) -> Iterator[Hit]:
     for one, low, _ in _limits(scene):
         before = one.was("min_capacity")
         if before and low is not None and low <= 1 < before:
-            yield one.address, f"At least {low} instance instead of {before}."
+            yield one.address, f"At least {low} instance{'s' * (low != 1)} instead of {before}."
 
 
 @rule(
