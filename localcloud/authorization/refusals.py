@@ -13,6 +13,9 @@ _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
 )
+_UNSIGNED_HEADERS = (
+    "'Host' or an 'x-amz-' header of the request must be a 'SignedHeader' in the AWS Authorization."
+)
 # What is wrong: for S3, for EC2, for query, for JSON. Code, status, message.
 _CREDENTIALS: dict[str, tuple[tuple[str, int, str], ...]] = {
     "key": (
@@ -43,6 +46,12 @@ _CREDENTIALS: dict[str, tuple[tuple[str, int, str], ...]] = {
         ("AuthFailure", 401, "AWS was not able to validate the provided access credentials"),
         ("SignatureDoesNotMatch", 403, _MISMATCH),
         ("InvalidSignatureException", 403, _MISMATCH),
+    ),
+    "headers": (
+        ("AccessDenied", 403, "There were headers present in the request which were not signed"),
+        ("AuthFailure", 401, "AWS was not able to validate the provided access credentials"),
+        ("SignatureDoesNotMatch", 403, _UNSIGNED_HEADERS),
+        ("InvalidSignatureException", 403, _UNSIGNED_HEADERS),
     ),
     "skew": (
         (

@@ -26,6 +26,10 @@ def check(environ: WSGIEnvironment, signature: Signature, secret: str) -> None:
     """Raises Unknown."""
     query = environ.get("QUERY_STRING", "")
     timestamp = _timestamp(environ, signature, query)
+    if not timestamp.startswith(signature.date):  # a key is derived for a day
+        raise Unknown("signature")
+    if not _must_be_signed(environ) <= set(signature.headers):
+        raise Unknown("headers")
     canonical = "\n".join(
         (
             environ["REQUEST_METHOD"],
@@ -44,6 +48,12 @@ def check(environ: WSGIEnvironment, signature: Signature, secret: str) -> None:
     expected = hmac.digest(key, text.encode(), "sha256").hex()
     if not hmac.compare_digest(expected, signature.value.lower()):
         raise Unknown("signature")
+
+
+def _must_be_signed(environ: WSGIEnvironment) -> set[str]:
+    """What somebody adds to a request that another has signed must change nothing: a copy's source, an ACL."""
+    names = (name[5:].replace("_", "-").lower() for name in environ if name.startswith("HTTP_X_AMZ_"))
+    return {"host", *names}
 
 
 def _timestamp(environ: WSGIEnvironment, signature: Signature, query: str) -> str:
@@ -119,8 +129,8 @@ def _headers(environ: WSGIEnvironment, names: tuple[str, ...]) -> str:
 def _payload(environ: WSGIEnvironment, signature: Signature) -> str:
     said = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256", ""))
     if signature.service == "s3":
-        if signature.presigned:
-            return said or "UNSIGNED-PAYLOAD"
+        if signature.presigned and not said:
+            return "UNSIGNED-PAYLOAD"
         if said.startswith(("UNSIGNED", "STREAMING")):
             return said
     actual = hashlib.sha256(calls.body(environ)).hexdigest()

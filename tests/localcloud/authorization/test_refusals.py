@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -13,9 +15,12 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from localcloud import control
+from localcloud.authorization import signatures
+from localcloud.authorization.callers import Signature, Unknown
 from localcloud.control import CloudInfo
 from tests.clients import clients
 from tests.localcloud.authorization.conftest import AsRole, Client, allow, deny
+from tests.localcloud.authorization.raw import Raw
 
 ASKED = {
     "s3": "list_buckets",
@@ -165,6 +170,25 @@ def test_a_signed_url_is_its_signers(cloud: CloudInfo, client: Client, as_role: 
     outdated = client("s3").generate_presigned_url("get_object", Params=place)  # boto3's old default
     answer = urllib3.request("GET", outdated, retries=False)
     assert (answer.status, b"Please use AWS4-HMAC-SHA256" in answer.data) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["x-amz-copy-source", "x-amz-acl"])
+def test_who_has_a_signed_url_adds_no_header_to_it(cloud: CloudInfo, client: Client, name: str) -> None:
+    client("s3").create_bucket(Bucket="dropbox")
+    client("s3").put_object(Bucket="dropbox", Key="secret", Body=b"x")
+    value = {"x-amz-copy-source": "/dropbox/secret", "x-amz-acl": "public-read"}[name]
+    told = Raw("PUT", "/dropbox/new", unsigned={name: value}, presigned=True).send(cloud, client)
+    assert (told[0], b"headers present in the request which were not signed" in told[1]) == (403, True)
+    assert Raw("PUT", "/dropbox/new", headers={name: value}, presigned=True).send(cloud, client)[0] == 200
+
+
+def test_the_digest_in_a_signed_url_is_that_of_the_body() -> None:
+    signature = Signature("local", "20260101", "us-east-1", "s3", ("host",), "0", presigned=True)
+    digest = hashlib.sha256(b"agreed").hexdigest()
+    signed = {"HTTP_X_AMZ_CONTENT_SHA256": digest}
+    assert signatures._payload({**signed, "wsgi.input": io.BytesIO(b"agreed")}, signature) == digest
+    with pytest.raises(Unknown, match="content"):
+        signatures._payload({**signed, "wsgi.input": io.BytesIO(b"other")}, signature)
 
 
 def as_version_4(cloud: CloudInfo, client: Client) -> Any:
