@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ops import cost, live, live_cost, prices, state_bucket
 from ops.cost import HOURS, Cost
 from ops.stage import LOCAL, Stage
-from ops.sweep import Found, Sweeper
+from ops.sweep import KINDS, Found, Sweeper
 from ops.sweep.sweeper import is_denied, reason
 
 WIDTH = 80  # columns
@@ -37,9 +37,14 @@ class Status:
     is_known: bool = True  # what is deployed: Terraform's state could be read
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all that costs could be looked at."""
+        return not any(kind in live_cost.PRICED and KINDS[kind].needed for kind in self.unseen)
+
+    @property
     def hourly(self) -> float | None:
-        """US dollars an hour of all together; None where a price is not known."""
-        return cost.total(one.hourly for _, one in self.costs)
+        """US dollars an hour of all together; None where something, or its price, is not known."""
+        return cost.total(one.hourly for _, one in self.costs) if self.is_whole else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for a program."""
@@ -78,7 +83,7 @@ class Status:
             lines += [_short(f"  {found}") for found in self.leftovers]
             lines.append(f"./inv destroy --stage {self.stage} removes it.")
         if self.costs:
-            lines += ["", *cost_lines(self.costs, self.region)]
+            lines += ["", *cost_lines(self.costs, self.region, whole=self.is_whole)]
             if self.stage == LOCAL:
                 lines.append("The embedded cloud costs nothing: these are AWS's prices for the same.")
         lines += [line for kind, why in self.unseen.items() for line in _unseen(kind, why)]
@@ -95,18 +100,23 @@ def _pair(name: str, value: str) -> str:
     return f"{name:14} {value}"
 
 
-def cost_lines(costs: tuple[tuple[Found, Cost], ...], region: str) -> list[str]:
-    """Return a table of what costs, the dearest first, its sum and where the prices are from."""
+def cost_lines(costs: tuple[tuple[Found, Cost], ...], region: str, *, whole: bool = True) -> list[str]:
+    """Return a table of what costs, the dearest first, its sum and where the prices are from.
+
+    `whole`: nothing else is there that costs.
+    """
     rows = sorted(_rows(costs), key=lambda row: -(row[2] if row[2] is not None else 1e9))
     lines = [f"{'costs, US dollars':58}{'an hour':>10}{'a month':>12}"]
     for what, detail, hourly in rows:
         told = detail if len(detail) <= 38 else f"{detail[:37]}…"
         lines.append(f"{what:20}{told:38}{_amount(hourly):>10}{_amount(hourly, HOURS):>12}")
-    total = cost.total(hourly for _, _, hourly in rows)
+    priced = all(hourly is not None for _, _, hourly in rows)
     known = sum(hourly for _, _, hourly in rows if hourly is not None)
+    total = known if priced and whole else None
     lines.append(f"{'in all':58}{_amount(total):>10}{_amount(total, HOURS):>12}")
     if total is None:
         lines.append(f"{'  of which known':58}{_amount(known):>10}{_amount(known, HOURS):>12}")
+    if not priced:
         lines.append(f"Unknown: not in the price table; python -m ops.prices {region} renews it.")
     as_of = prices.as_of(region)
     lines.append(

@@ -166,6 +166,21 @@ def test_a_status_fits_eighty_columns_and_tells_what_it_does_not_know() -> None:
     assert told["costs"][0]["kind"] == "endpoint"
 
 
+def test_a_sum_without_what_nobody_may_look_at_is_not_known() -> None:
+    costs = ((Found("endpoint", "kennel-dev"), Cost("endpoint", "1 × ml.m5.large", 0.115, 0.115)),)
+    for unseen, sum_up in (
+        ({}, 0.115),
+        ({"role": "AccessDenied: no"}, 0.115),  # free
+        ({"tagged": "AccessDenied: no"}, 0.115),  # a second look
+        ({"NAT gateway": "UnauthorizedOperation: no"}, None),
+    ):
+        found = Status("dev", "us-east-1", {"prefix": "kennel-dev"}, costs=costs, unseen=unseen)
+        assert found.to_dict()["hourly_usd"] == sum_up
+        told = "\n".join(found.text())
+        assert ("of which known" in told) == (sum_up is None)
+        assert "not in the price table" not in told
+
+
 def test_what_exists_though_nothing_is_deployed_is_told(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "last_apply", lambda _: ({}, None))
     monkeypatch.setattr("ops.state_bucket.prefix", lambda _: "kennel-dev")
