@@ -169,7 +169,10 @@ class Hider:
         text = value if isinstance(value, str) else json.dumps(value)
         if re.fullmatch(r"\(hidden( \d+)?\)", text):
             return text
-        (self._settings if setting else self._secrets).add(text)
+        if not setting:
+            self._secrets.add(text)
+        elif redact.is_setting("environment", text):
+            self._settings.add(text)
         return f"(hidden {self._numbers.setdefault(text, len(self._numbers) + 1)})"
 
     def _named(self, value: Any, *, in_environment: bool = False, conditions: bool = False) -> Any:
@@ -204,7 +207,7 @@ class Hider:
         )  # which is as good as a password to many
         if lower in SCRIPTS or (not is_condition and _is_value(value) and redact.says_secret(name)):
             return self._hide(value)
-        if lower in PUBLIC and isinstance(value, str):
+        if lower in PUBLIC and isinstance(value, str) and not in_environment:
             self._public.add(value)
         if lower in {"tags", "tags_all"} and isinstance(value, dict):
             return {

@@ -175,6 +175,28 @@ def test_what_a_plan_hides_is_hidden_in_what_others_say_of_it() -> None:
     assert hider.text('found "planted value" in kennel-local') == 'found "(hidden)" in kennel-local'
 
 
+def test_a_setting_is_no_public_name_whatever_it_is_called() -> None:
+    hider = Hider(
+        {"resource_changes": [change(None, {"environment": {"NAME": "planted value"}, "name": "kennel-1"})]}
+    )
+    assert hider.text('found "planted value" in kennel-1') == 'found "(hidden)" in kennel-1'
+
+
+def test_a_region_or_an_account_in_an_environment_is_not_hidden_wherever_it_is_named() -> None:
+    settings = {
+        "REGION": "us-east-1",
+        "ACCOUNT": "123456789012",
+        "FOLDER": "/opt/ml/model",
+        "A_TOKEN": "12345678",
+    }
+    hider = Hider({"resource_changes": [change(None, {"environment": settings})]})
+    assert not {*settings.values()} & {
+        *hider.plan["resource_changes"][0]["change"]["after"]["environment"].values()
+    }
+    told = "us-east-1 123456789012 /opt/ml/model"
+    assert hider.text(f"{told} 12345678") == f"{told} (hidden)"
+
+
 TEXT = """
   ~ resource "aws_lambda_function" "this" {
       ~ description = "open"
