@@ -68,7 +68,8 @@ def _run(name: str, check: Check, stage: Stage) -> list[Finding]:
     except BotoCoreError as error:
         return [Finding(name, "error", reason(error), "Check connection and credentials.")]
     except Exception as error:
-        return [Finding(name, "error", f"{type(error).__name__}: {error}")]
+        remedy = "A fault of this check itself: the other lines stand without it."
+        return [Finding(name, "error", f"{type(error).__name__}: {error}", remedy)]
 
 
 def lines(findings: list[Finding]) -> list[str]:

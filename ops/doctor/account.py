@@ -92,7 +92,8 @@ def clock(stage: Stage) -> Iterator[Finding]:
         answer = error.response
     told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if told is None:
-        yield Finding("clock", "warning", "the cloud did not tell its time")
+        remedy = "Compare this machine's clock by hand: from 5 minutes, AWS refuses."
+        yield Finding("clock", "warning", "the cloud did not tell its time", remedy)
         return
     behind = (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds()
     text = f"{abs(behind):.0f} s {'behind' if behind > 0 else 'ahead of'} the cloud's"

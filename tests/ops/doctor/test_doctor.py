@@ -90,6 +90,7 @@ def test_a_check_that_breaks_is_a_line_and_never_a_traceback(stage: Any) -> None
         ("error", "ZeroDivisionError: no"),
     ]
     assert found[0].remedy == "Do that."
+    assert all(one.remedy for one in found)
 
 
 def test_where_the_credentials_are_refused_nothing_else_says_the_same(
@@ -101,6 +102,7 @@ def test_where_the_credentials_are_refused_nothing_else_says_the_same(
     found = doctor.examine(answering(stage, get_caller_identity=refused))
     assert [(one.name, one.level) for one in found] == [("credentials", "error"), ("clock", "warning")]
     assert found[0].text == "ExpiredToken: expired"
+    assert all(one.remedy for one in found)
 
 
 @pytest.mark.parametrize("error", [NoCredentialsError(), UnauthorizedSSOTokenError()])
