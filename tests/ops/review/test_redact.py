@@ -187,14 +187,14 @@ def test_a_region_or_an_account_in_an_environment_is_not_hidden_wherever_it_is_n
         "REGION": "us-east-1",
         "ACCOUNT": "123456789012",
         "FOLDER": "/opt/ml/model",
-        "A_TOKEN": "12345678",
+        "A_TOKEN": "87654321",
     }
     hider = Hider({"resource_changes": [change(None, {"environment": settings})]})
     assert not {*settings.values()} & {
         *hider.plan["resource_changes"][0]["change"]["after"]["environment"].values()
     }
     told = "us-east-1 123456789012 /opt/ml/model"
-    assert hider.text(f"{told} 12345678") == f"{told} (hidden)"
+    assert hider.text(f"{told} 87654321") == f"{told} (hidden)"
 
 
 TEXT = """
