@@ -119,7 +119,7 @@ def decide(
     if identity_needed and not by_identity:
         return Decision(False, "" if trust else unallowed("identity-based policy", ask.action))
     used = (by_identity if identity_needed else ()) + by_resource + by_endpoint
-    direct = not identity_needed and _names_itself(of_resource or (), principal)
+    direct = not identity_needed and _names_itself(of_resource or (), principal, ask, context)
     limits = [("session policy", one) for one in sessions]
     if known.boundary is not None:
         limits.insert(0, ("permissions boundary", known.boundary))
@@ -167,10 +167,13 @@ def _granted(
     return best, tuple(found)
 
 
-def _names_itself(bundle: Iterable[Statement], principal: Principal) -> bool:
+def _names_itself(bundle: Iterable[Statement], principal: Principal, ask: Ask, context: Context) -> bool:
     """Whether a user or a session (not its role) is named: then no boundary limits what it is granted."""
     own = policies.Who((principal.arn,))
     return any(
-        statement["Effect"] == "Allow" and policies.named(statement, own) == policies.CALLER
+        statement["Effect"] == "Allow"
+        and policies.named(statement, own) == policies.CALLER
+        and policies.concerns(statement, ask.action, ask.resource, context)
+        and policies.holds(statement, context)
         for _, statement in bundle
     )

@@ -81,6 +81,22 @@ def test_a_bucket_policy_alone_lets_its_own_account_in(client: Client, as_role: 
     assert "no identity-based policy" in refusal(nobody("s3").get_object, Bucket=shared, Key="ours/x")
 
 
+def test_a_boundary_gives_way_to_the_very_statement_that_names_the_session(
+    client: Client, as_role: AsRole
+) -> None:
+    bounded = as_role(boundary=[allow("iam:ListRoles")])
+    session = bounded("sts").get_caller_identity()["Arn"]
+    bucket, whole = "of-the-bounded", "arn:aws:s3:::of-the-bounded"
+    client("s3").create_bucket(Bucket=bucket)
+    client("s3").put_object(Bucket=bucket, Key="k", Body=b"x")
+    named = principal("Allow", {"AWS": session}, "s3:ListBucket", whole)
+    everybody = principal("Allow", "*", "s3:GetObject", f"{whole}/*")
+    client("s3").put_bucket_policy(Bucket=bucket, Policy=document(named, everybody))
+    assert bounded("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    said = refusal(bounded("s3").get_object, Bucket=bucket, Key="k")
+    assert said.endswith("because no permissions boundary allows the s3:GetObject action")
+
+
 def test_even_root_obeys_a_bucket_that_refuses(client: Client, shared: str) -> None:
     fixed = principal("Deny", "*", "s3:PutObject", "arn:aws:s3:::shared/fixed/*")
     client("s3").put_bucket_policy(Bucket=shared, Policy=document(fixed))
