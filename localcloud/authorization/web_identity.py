@@ -64,7 +64,7 @@ def read(token: str, account: str) -> Identity:
             f"Token expired: current date/time {int(now)} must be before the expiration date/time {int(expires)}",
             "ExpiredTokenException",
         )
-    if urlparse(issuer).hostname in _LOOPBACK:
+    if urlparse(f"//{name}").hostname in _LOOPBACK:  # an issuer without a scheme is the same to a provider
         _verify(issuer, parts)
     keys = {f"{name}:{key}".lower(): [str(value)] for key, value in claims.items() if isinstance(value, str)}
     keys[f"{name}:aud".lower()] = [audience]

@@ -254,3 +254,6 @@ def test_a_token_of_an_issuer_on_this_machine_must_be_signed(
     for forged in (token(url), token(url, rsa.generate_private_key(65537, 2048))):
         told, said = code(sts.assume_role_with_web_identity, WebIdentityToken=forged, **asked)
         assert (told, "signature" in said) == ("InvalidIdentityToken", True)
+    bare = token(url.removeprefix("http://"))
+    told, said = code(sts.assume_role_with_web_identity, WebIdentityToken=bare, **asked)
+    assert (told, "verification key" in said) == ("InvalidIdentityToken", True)
