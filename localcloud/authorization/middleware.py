@@ -164,14 +164,12 @@ def _route(environ: WSGIEnvironment, caller: Caller, region: str) -> Route | Non
     session = caller.session
     if session is None or session.source is None or caller.signature is None:
         return None
-    if session.source.region != region:
-        return None
     service = caller.signature.service
     if service == "sagemaker":
         asked = _INVOCATION.fullmatch(environ.get("PATH_INFO", ""))
         service = "sagemaker.runtime" if asked else "sagemaker.api"
     try:
-        return network.route(session.source, service, caller.principal.account)
+        return network.route(session.source, service, caller.principal.account, region)
     except Unreachable as error:
         raise Denied(str(error), "UnreachableEndpoint", 400) from error
 

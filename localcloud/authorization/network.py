@@ -43,8 +43,8 @@ class Unreachable(Exception):
     """What the caller would see as a connection that times out."""
 
 
-def route(source: Source, service: str, account: str) -> Route | None:
-    """The VPC endpoint by which the service is reached; None for the internet.
+def route(source: Source, service: str, account: str, region: str | None = None) -> Route | None:
+    """The VPC endpoint by which the service is reached; None for the internet. Endpoints are for their own region.
 
     Raises:
         Unreachable: neither is there.
@@ -56,7 +56,8 @@ def route(source: Source, service: str, account: str) -> Route | None:
     # AWS's default VPC has an internet gateway, which moto's leaves out.
     internet = backend.get_vpc(source.vpc_id).is_default and source.service == "ec2.amazonaws.com"
     internet = internet or any(_leads_out(backend, table_id, source.service) for table_id in table_ids)
-    for endpoint in list(backend.vpc_end_points.values()):
+    region = region or source.region
+    for endpoint in list(backend.vpc_end_points.values()) if region == source.region else ():
         if endpoint.vpc_id != source.vpc_id or endpoint.service_name.split(".", 3)[-1] not in names:
             continue
         named = endpoint.vpc_endpoint_type == "Interface" and endpoint.private_dns_enabled
@@ -65,7 +66,7 @@ def route(source: Source, service: str, account: str) -> Route | None:
     if internet:
         return None
     raise Unreachable(
-        f"Connect timeout on endpoint {service}.{source.region}.amazonaws.com: "
+        f"Connect timeout on endpoint {service}.{region}.amazonaws.com: "
         f"{', '.join(source.subnet_ids)} of {source.vpc_id} have neither a VPC endpoint of {service} in their route "
         "tables nor a way to the internet."
     )

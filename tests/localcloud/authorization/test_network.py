@@ -125,12 +125,17 @@ def test_a_bucket_opens_to_its_vpcs_endpoint_alone(network: Network) -> None:
 
 
 def answer(
-    keys: dict[str, str], service: str, url: str, method: str = "GET", headers: dict[str, str] | None = None
+    keys: dict[str, str],
+    service: str,
+    url: str,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    region: str = "us-east-1",
 ) -> tuple[str, str]:
     """Status and body of a signed request to an application behind the decision."""
     request = AWSRequest(method, url, headers=headers)
     given = Credentials(*keys.values())
-    (S3SigV4Auth if service == "s3" else SigV4Auth)(given, service, "us-east-1").add_auth(request)
+    (S3SigV4Auth if service == "s3" else SigV4Auth)(given, service, region).add_auth(request)
     path = url.removeprefix("http://cloud")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
@@ -162,6 +167,7 @@ def test_a_session_from_a_vpc_goes_its_ways(network: Network) -> None:
     assert (status, "<Code>UnreachableEndpoint</Code>" in body) == ("400 Bad Request", True)
     network.endpoint(VpcEndpointType="Gateway", RouteTableIds=[network.table])
     assert answer(keys, "s3", photo) == ("200 OK", "let in")
+    assert "UnreachableEndpoint" in answer(keys, "s3", photo, region="eu-west-1")[1]
     assert "UnreachableEndpoint" in answer(keys, "sagemaker", endpoint, "POST")[1]
     network.endpoint(service="sagemaker.runtime", VpcEndpointType="Interface", SubnetIds=[network.subnet])
     assert answer(keys, "sagemaker", endpoint, "POST") == ("200 OK", "let in")
