@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from ml.errors import KennelError
 from ops.sweep.listing import belongs, pairs
 
@@ -130,18 +132,22 @@ def artifact_bucket(sweeper: Sweeper) -> Iterator[str]:
     return (bucket["Name"] for bucket in buckets if bucket["Name"] == sweeper.artifact_bucket)
 
 
-def purge_bucket(s3: Any, bucket: str) -> int:
-    """Delete all versions of all objects in a bucket; return their number."""
-    count = 0
+def purge_bucket(s3: Any, bucket: str) -> None:
+    """Delete all versions of all objects in a bucket.
+
+    Raises:
+        ClientError: one of them stays.
+    """
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         entries = [
             {"Key": entry["Key"], "VersionId": entry["VersionId"]}
             for entry in page.get("Versions", []) + page.get("DeleteMarkers", [])
         ]
         if entries:
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": entries, "Quiet": True})
-            count += len(entries)
-    return count
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": entries, "Quiet": True})
+            for stays in answer.get("Errors", []):  # of a call that succeeds
+                told: Any = {"Code": stays["Code"], "Message": f"{stays['Key']}: {stays.get('Message', '')}"}
+                raise ClientError({"Error": told}, "DeleteObjects")
 
 
 def remove_bucket(s3: Any, bucket: str) -> None:

@@ -186,6 +186,24 @@ def test_a_notebook_that_is_gone_is_nothing_to_wait_for(sweeper: Sweeper) -> Non
     assert sweeper.survey(["notebook instance"]).found == []
 
 
+def test_an_object_that_may_not_be_deleted_says_why_the_bucket_stays(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = sweeper.client("s3")
+    s3.create_bucket(
+        Bucket=sweeper.artifact_bucket,
+        CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
+    )
+    s3.put_object(Bucket=sweeper.artifact_bucket, Key="held", Body=b"x")
+    found = sweeper.survey(["bucket"]).found
+    refused = {"Errors": [{"Key": "held", "Code": "AccessDenied", "Message": "object lock"}]}
+    with monkeypatch.context() as patched:
+        patched.setattr(s3, "delete_objects", lambda **_: refused)
+        (left,) = sweeper.remove(found)
+    assert left.resisted == "AccessDenied: held: object lock"
+    assert sweeper.remove(found) == []
+
+
 class Refusing:
     """A cloud that lets nobody list functions, and delete no role."""
 
