@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.review import grants
 from ops.review.grants import Condition, Grant
-from ops.review.resources import Resource, of_types
+from ops.review.resources import Action, Resource, of_types
 
 POLICIES = {
     "aws_iam_role_policy": "policy",
@@ -63,6 +63,24 @@ def of(one: Resource, all_resources: Iterable[Resource], fresh: set[str]) -> Ite
             frozenset([synthetic(state)]) if state else frozenset() for state in (one.before, one.after)
         )
         yield Holder(one, who(one), before, after, one.action == "create", lambda grant: grant.is_public)
+
+
+def inline(one: Resource) -> Iterator[Resource]:
+    """Yield the policies that a role has in itself, where they change, as if they stood beside it."""
+    if one.type != "aws_iam_role" or not one.knows("inline_policy") or one.action not in {"create", "update"}:
+        return
+    had, has = (
+        {block.get("name"): block.get("policy") for block in get("inline_policy") or []}
+        for get in (one.was, one.will)
+    )
+    for name in sorted({*had, *has}, key=str):
+        if had.get(name) != has.get(name):
+            before, after = (
+                {"role": one.called("name"), "policy": policies[name]} if policies.get(name) else {}
+                for policies in (had, has)
+            )
+            action: Action = "update" if before and after else "create" if after else "destroy"
+            yield Resource(one.address, "aws_iam_role_policy", one.name, action, before, after, {})
 
 
 def known(one: Resource) -> bool:

@@ -48,6 +48,7 @@ HELD_BY = {
     "aws_iam_role_policy": "role",
     "aws_s3_bucket_policy": "bucket",
 }  # a new policy's attribute that names it
+ATTACHMENTS = {f"aws_iam_{kind}_policy_attachment": kind for kind in ("role", "user", "group")}
 BROAD_MANAGED = re.compile(r"(Administrator|PowerUser|FullAccess|IAMFull)")
 
 
@@ -122,9 +123,10 @@ def found(plan: dict[str, Any]) -> list[Change]:
     for one in all_resources:
         if one.action not in {"keep", "forget"}:
             known += _boundary(one)
-            known += _attachment(one, fresh)
-            for holder in holders.of(one, all_resources, fresh):
-                known += _compared(holder, own)
+            known += _attached(one, fresh)
+            for policy in (one, *holders.inline(one)):
+                for holder in holders.of(policy, all_resources, fresh):
+                    known += _compared(holder, own)
     return known
 
 
@@ -154,22 +156,30 @@ def _boundary(one: Resource) -> list[Change]:
     ]
 
 
-def _attachment(one: Resource, fresh: set[str]) -> list[Change]:
-    if one.type != "aws_iam_role_policy_attachment":
-        return []
-    role, said = one.called("role"), []
-    if one.goes:
-        text = f"may no longer do what {spoken.arn(str(one.was('policy_arn')))} allows"
-        said.append(Change(one.address, f"the role {role}", "plain", False, text, False))
-    if one.after and one.will("policy_arn"):
-        policy = spoken.arn(str(one.will("policy_arn")))
-        kind: Kind = "admin" if BROAD_MANAGED.search(policy) else "plain"
-        text = f"may now also do all that {policy} allows"
-        said.append(Change(one.address, f"the role {role}", kind, True, text, role in fresh))
-    elif one.after:
-        text = "may now also do all that a policy allows whose name only the apply will know"
-        said.append(Change(one.address, f"the role {role}", "plain", True, text, role in fresh))
-    return said
+def _attached(one: Resource, fresh: set[str]) -> Iterator[Change]:
+    """Yield the policies that an attachment, or a role's own list of them, gives or takes."""
+    kind = ATTACHMENTS.get(one.type)
+    if kind is not None:
+        name, gone = one.called(kind), [one.was("policy_arn")] if one.goes else []
+        come = [one.will("policy_arn")] if one.after else []
+    elif one.type == "aws_iam_role" and one.knows("managed_policy_arns"):
+        kind, name = "role", one.called("name")
+        had, has = (get("managed_policy_arns") or [] for get in (one.was, one.will))
+        gone, come = [arn for arn in had if arn not in has], [arn for arn in has if arn not in had]
+    else:
+        return
+    who = f"the {kind} {name}"
+    for arn in gone:
+        text = f"may no longer do what {spoken.arn(str(arn))} allows"
+        yield Change(one.address, who, "plain", False, text, False)
+    for arn in come:
+        policy = spoken.arn(arn) if arn else "a policy"
+        text = f"may now also do all that {policy} allows" + (
+            "" if arn else " whose name only the apply will know"
+        )
+        yield Change(
+            one.address, who, "admin" if BROAD_MANAGED.search(policy) else "plain", True, text, name in fresh
+        )
 
 
 def _compared(holder: Holder, own: str | None) -> Iterator[Change]:

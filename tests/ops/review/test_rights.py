@@ -215,6 +215,22 @@ def test_a_policy_that_terraform_hides_is_named_where_it_changes() -> None:
     ]
 
 
+def test_policies_that_a_role_has_in_itself_and_those_of_users_and_groups_are_told_too() -> None:
+    def role(*inline: dict[str, Any], managed: list[str]) -> dict[str, Any]:
+        blocks = [{"name": f"p{number}", "policy": policy(each)} for number, each in enumerate(inline)]
+        return {"name": "r", "inline_policy": blocks, "managed_policy_arns": managed}
+
+    same = allow("s3:GetObject", f"{BUCKET}/*")
+    broad = "arn:aws:iam::aws:policy/AdministratorAccess"
+    changed = entry("aws_iam_role.r", role(same, managed=[]), role(same, allow("*"), managed=[broad]))
+    of_user = entry("aws_iam_user_policy_attachment.a", None, {"user": "u", "policy_arn": broad})
+    assert said(changed, of_user) == [
+        "widens: the role r and the user u may now also do all that the policy AdministratorAccess allows",
+        "widens: the role r may now also do everything with any resource",
+    ]
+    assert kinds(changed, of_user) == ["admin"] * 3
+
+
 def test_a_boundary_that_goes_is_told() -> None:
     role = entry(
         "aws_iam_role.a",
