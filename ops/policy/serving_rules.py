@@ -17,7 +17,7 @@ AWS_REGISTRIES = {
 }  # fmt: skip
 
 # Types with a disk of their own, which SageMaker lets nobody name a key for.
-LOCAL_DISK = re.compile(r"^ml\.([a-z]+\d+[a-z]*d[a-z]*|g\d[a-z]*|p\d[a-z]*|trn\d[a-z]*|inf\d[a-z]*)\.")
+LOCAL_DISK = re.compile(r"^ml\.([a-z]+\d+[a-z]*d[a-z]*|g\d[a-z]*|p[4-9][a-z]*|trn\d[a-z]*|inf\d[a-z]*)\.")
 
 
 def foreign_images(scene: Scene) -> Found:

@@ -104,12 +104,15 @@ def test_a_container_that_reaches_the_internet_is_found_in_prod() -> None:
 
 def test_disks_without_the_key_that_the_stage_has_are_found() -> None:
     with_key = {"artifacts": {"kms_key_arn": KEY}}
-    assert len(of("volume-without-declared-key", configuration(), **with_key)) == 1
+    for kind in ("ml.m5.large", "ml.p3.2xlarge"):
+        assert len(of("volume-without-declared-key", configuration(kind), **with_key)) == 1
     assert of("volume-without-declared-key", configuration()) == []
     assert of("volume-without-declared-key", configuration(key=KEY), **with_key) == []
 
 
-@pytest.mark.parametrize("kind", ["ml.m5d.large", "ml.c6gd.xlarge", "ml.g5.xlarge", "ml.inf2.xlarge"])
+@pytest.mark.parametrize(
+    "kind", ["ml.m5d.large", "ml.c6gd.xlarge", "ml.g5.xlarge", "ml.p4d.24xlarge", "ml.inf2.xlarge"]
+)
 def test_disks_that_take_no_key_are_let_pass(kind: str) -> None:
     assert of("volume-without-declared-key", configuration(kind), artifacts={"kms_key_arn": KEY}) == []
 
