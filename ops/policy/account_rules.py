@@ -56,7 +56,7 @@ def buckets_without_tls(scene: Scene) -> Found:
         name = one.will("bucket")
         of_bucket = [each for each in policies if each.will("bucket") == name or not each.knows("bucket")]
         unknown = any(not each.knows("policy") for each in of_bucket)
-        if name and not unknown and not any(map(_denies_plain, (each.will("policy") for each in of_bucket))):
+        if name and not unknown and not any(_denies_plain(each.will("policy"), name) for each in of_bucket):
             yield one, f"The bucket {name} takes requests without TLS."
 
 
@@ -112,13 +112,20 @@ def _decoded(script: str) -> str:
         return script
 
 
-def _denies_plain(policy: Any) -> bool:
+def _denies_plain(policy: Any, bucket: str) -> bool:
     """Tell whether a bucket's policy refuses what comes without TLS, from anybody and for everything."""
     for statement in statements(policy):
-        tests = {key.lower(): value for key, value in statement.get("Condition", {}).get("Bool", {}).items()}
+        tests = [
+            (how, key.lower(), [str(each).lower() for each in as_list(value)])
+            for how, keys in statement.get("Condition", {}).items()
+            for key, value in keys.items()
+        ]
         everybody = json.dumps(statement.get("Principal")) in {'"*"', '{"AWS": "*"}'}
         everything = {"s3:*", "*"} & set(as_list(statement.get("Action")))
-        plain = [str(each).lower() for each in as_list(tests.get("aws:securetransport"))] == ["false"]
-        if statement.get("Effect") == "Deny" and everybody and everything and plain:
+        everywhere = any(
+            each == "*" or each.endswith(f":::{bucket}/*") for each in as_list(statement.get("Resource"))
+        )
+        plain = tests == [("Bool", "aws:securetransport", ["false"])]
+        if statement.get("Effect") == "Deny" and everybody and everything and everywhere and plain:
             return True
     return False

@@ -250,7 +250,14 @@ def test_a_bucket_without_a_policy_is_found() -> None:
         {"Action": "s3:GetObject"},
         {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}},
         {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        {
+            "Condition": {
+                "Bool": {"aws:SecureTransport": "false"},
+                "StringEquals": {"aws:PrincipalAccount": "1"},
+            }
+        },
         {"Condition": {}},
+        {"Resource": "arn:aws:s3:::ours/public/*"},
     ],
 )
 def test_a_bucket_whose_policy_refuses_too_little_is_found(changed: dict[str, Any]) -> None:
