@@ -172,9 +172,19 @@ def _instance(estate: Estate, resource: Resource) -> Iterator[Cost]:
     yield cost.instances(
         "training instance", "ec2", str(values.get("instance_type")), int(running), region, most=1, note=note
     )
+    if _is_public(estate, values):
+        address = cost.fixed("public address", "1 × IPv4 address", "public_ipv4_hour", 1, region)
+        yield address if running else replace(address, hourly=0.0)
     for disk in values.get("root_block_device") or []:
         size, kind = disk.get("volume_size") or 8, disk.get("volume_type") or "gp2"
         yield cost.fixed("training disk", f"{size} GB {kind}", f"ebs_{kind}_gb_month", size, region)
+
+
+def _is_public(estate: Estate, values: dict[str, Any]) -> bool:
+    """Tell whether an instance has a public address, or its subnet will give it one."""
+    if values.get("associate_public_ip_address") is not None:
+        return bool(values["associate_public_ip_address"])
+    return any(subnet.values.get("map_public_ip_on_launch") for subnet in estate.of("aws_subnet"))
 
 
 def _notebook(estate: Estate, resource: Resource) -> Iterator[Cost]:

@@ -130,6 +130,23 @@ def test_a_stopped_instance_costs_its_disk_alone_and_may_run() -> None:
     assert disk.detail == "8 GB gp2"
 
 
+@pytest.mark.parametrize(
+    ("instance", "subnet", "hourly"),
+    [
+        ({"associate_public_ip_address": True}, {}, [0.005]),
+        ({}, {"map_public_ip_on_launch": True}, [0.005]),  # not known before the apply
+        ({"instance_state": "stopped"}, {"map_public_ip_on_launch": True}, [0]),
+        ({"associate_public_ip_address": False}, {"map_public_ip_on_launch": True}, []),
+        ({}, {}, []),
+    ],
+)
+def test_the_public_address_of_an_instance_costs(
+    instance: dict[str, Any], subnet: dict[str, Any], hourly: list[float]
+) -> None:
+    found = priced(("aws_instance", {"instance_type": "m5.large"} | instance), ("aws_subnet", subnet))
+    assert [one.hourly for one in found.costs if one.what == "public address"] == hourly
+
+
 def test_interface_endpoints_cost_in_each_zone_and_the_gateway_of_s3_nothing() -> None:
     interface = {"vpc_endpoint_type": "Interface", "service_name": "com.amazonaws.us-east-1.ssm"}
     found = priced(
