@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import WSGIEnvironment
@@ -148,6 +148,8 @@ def _by_model(
         return None
     finally:
         environ["wsgi.input"].seek(0)
+    if service == "s3" and _is_twofold(request, operation):
+        return None
     content = body(environ)
     in_query = bool(environ.get("QUERY_STRING"))
     if protocol in ("query", "ec2") and (request.path != "/" or (in_query and content)):
@@ -170,6 +172,22 @@ def _by_model(
     finally:
         environ["wsgi.input"].seek(0)
     return Call(prefix, str(operation.name), {**labels, **params}, region, account, headers)
+
+
+@cache
+def _parts() -> frozenset[str]:
+    """What is named in a query to S3 to tell operations on one path apart."""
+    model = get_service_model("s3")
+    named = (model.operation_model(name).http_trait.query_args for name in model.operation_names)
+    return frozenset({"uploadId"}.union(*named))
+
+
+def _is_twofold(request: Request, operation: Any) -> bool:
+    """Whether the query names a part that is another operation's, such as "?tagging&policy": moto takes one of them."""
+    own = {*operation.http_trait.query_args}
+    if operation.input_shape is not None:
+        own |= {*operation.input_shape.required_query_args}
+    return not own.issuperset(_parts() & set(request.args))
 
 
 def body(environ: WSGIEnvironment) -> bytes:

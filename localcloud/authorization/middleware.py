@@ -97,14 +97,16 @@ def check(environ: WSGIEnvironment, caller: Caller) -> None:
         _authorize(environ, caller, of_endpoint, region)
         return
     call = calls.read(environ, service, region, principal.account)
+    if call is not None and service == "s3" and call.operation in s3.MISTAKEN:
+        raise NotImplementedError(call.operation)
     if call is not None and service != "s3":
         environ[pinned.ACTION] = call.operation
-    if call is None and principal.is_root:
+    if call is None and principal.is_root and service != "s3":  # whose buckets are reached from every account
         return
     try:
         asks = [] if call is None else mapping.asks_of(call)
     except mapping.Unmapped:
-        if principal.is_root:
+        if principal.is_root and call is not None and _is_own(call):
             return
         asks = []
     if call is None or not asks:
@@ -193,6 +195,11 @@ def _owner(call: calls.Call, asks: list[Ask], account: str) -> str:
     if call.prefix in ("sts", "iam") or call.operation in ("CreateBucket", "ListBuckets"):
         return account
     return resource_policies.owner(asks[0].resource) or account
+
+
+def _is_own(call: calls.Call) -> bool:
+    bucket = call.params.get("Bucket") if call.prefix == "s3" else None
+    return bucket is None or resource_policies.owner(f"arn:aws:s3:::{bucket}") in ("", call.account)
 
 
 def _unmapped(caller: Caller, service: str, operation: str) -> Denied:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 from localcloud.authorization import reference
 from localcloud.authorization.asks import Ask
@@ -87,6 +87,13 @@ _HEADERS = (
     "x-amz-metadata-directive", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-storage-class", "x-amz-website-redirect-location",
 )  # fmt: skip
+# What moto takes for the same without its query: to delete the bucket, to read the object.
+MISTAKEN = (
+    "DeleteBucketAnalyticsConfiguration", "DeleteBucketIntelligentTieringConfiguration",
+    "DeleteBucketInventoryConfiguration", "DeleteBucketMetadataConfiguration",
+    "DeleteBucketMetadataTableConfiguration", "DeleteBucketMetricsConfiguration", "GetObjectRetention",
+    "GetObjectTorrent",
+)  # fmt: skip
 _WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 
 
@@ -150,8 +157,15 @@ def _deletions(params: Mapping[str, Any], of_bucket: str, context: dict[str, lis
 
 
 def _source(params: Mapping[str, Any], context: dict[str, list[str]]) -> Ask:
-    path, _, version = unquote(str(params.get("CopySource", ""))).lstrip("/").partition("?versionId=")
-    return Ask("s3:GetObjectVersion" if version else "s3:GetObject", f"arn:aws:s3:::{path}", context)
+    path, query = _copied(params)
+    action = "s3:GetObjectVersion" if "versionId" in query else "s3:GetObject"
+    return Ask(action, f"arn:aws:s3:::{path}", context)
+
+
+def _copied(params: Mapping[str, Any]) -> tuple[str, Mapping[str, list[str]]]:
+    """Bucket and key of a copy's source, and its query, as moto divides them."""
+    source = urlsplit(str(params.get("CopySource", "")))
+    return unquote(source.path).lstrip("/"), parse_qs(source.query)
 
 
 def _with_the_object(call: Call, resource: str, context: dict[str, list[str]]) -> list[Ask]:
@@ -183,8 +197,7 @@ def _keys_of(call: Call, bucket: str, key: str) -> list[Ask]:
         if named:
             found.append(_key_ask("kms:Decrypt", named, call, bucket, key))
     if call.operation == "CopyObject":
-        source = unquote(str(call.params.get("CopySource", ""))).lstrip("/").partition("?versionId=")[0]
-        from_bucket, _, from_key = source.partition("/")
+        from_bucket, _, from_key = _copied(call.params)[0].partition("/")
         named = object_key(from_bucket, from_key)
         if named:
             found.append(_key_ask("kms:Decrypt", named, call, from_bucket, from_key))

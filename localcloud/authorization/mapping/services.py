@@ -135,15 +135,15 @@ def _budgets(call: Call) -> list[Ask]:
 
 
 def _topic(call: Call) -> list[Ask]:
-    arn = call.first("topicarn", "targetarn", "resourcearn")
-    if arn is None:
+    arns = [arn for name in ("topicarn", "targetarn", "resourcearn") for arn in call.flat.get(name, [])]
+    if not arns:
         return generic.asks(call)
     context = generic.tag_keys(call.params)
     for name, key in (("Protocol", "sns:protocol"), ("Endpoint", "sns:endpoint")):
         if call.params.get(name):
             context[key] = [str(call.params[name])]
     action = call.operation.removesuffix("Batch")
-    return [Ask(f"sns:{action}", arn, context)]
+    return [Ask(f"sns:{action}", arn, context) for arn in arns]
 
 
 def _queue(call: Call) -> list[Ask]:

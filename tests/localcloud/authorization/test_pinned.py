@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud.control import CloudInfo
 from tests.clients import clients
@@ -15,6 +16,8 @@ from tests.localcloud.authorization.raw import JSON, Raw
 PARAMETERS = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter"
 GET_PARAMETER = {**JSON, "X-Amz-Target": "AmazonSSM.GetParameter"}
 LIST_ENDPOINTS = {**JSON, "X-Amz-Target": "SageMaker.ListEndpoints"}
+PART = '--B\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+FORM = (PART.format("key", "planted") + PART.format('file"; filename="f', "x") + "--B--\r\n").encode()
 FUNCTION = "/2015-03-31/functions/f"
 WHO_AM_I = "Action=GetCallerIdentity&Version=2011-06-15"
 
@@ -114,6 +117,55 @@ def test_a_compressed_body_is_read_as_it_is(cloud: CloudInfo, client: Client, as
     raw.body = b"nothing that is compressed"
     status, said = raw.send(cloud, own)
     assert (status, b"IncompleteSignatureException" in said) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        Raw("PUT", "/private?tagging&policy", body=b"{}"),
+        Raw("DELETE", "/private?policy&tagging"),
+        Raw("GET", "/private/key?acl&tagging"),
+        Raw("POST", "/private", body=FORM, headers={"Content-Type": "multipart/form-data; boundary=B"}),
+    ],
+    ids=str,
+)
+def test_what_has_two_readings_for_s3_is_not_even_a_foreign_roots(
+    cloud: CloudInfo, client: Client, other: Client, as_role: AsRole, raw: Raw
+) -> None:
+    for caller in (as_role(allow("s3:*")), other):
+        status, said = raw.send(cloud, caller)
+        assert (status, b"does not know which rights" in said) == (403, True)
+    assert [one["Key"] for one in client("s3").list_objects_v2(Bucket="private")["Contents"]][-1] == "key"
+
+
+def test_the_source_of_a_copy_ends_at_its_query(cloud: CloudInfo, as_role: AsRole) -> None:
+    writer = as_role(
+        allow("s3:*", "arn:aws:s3:::latest/*"), allow("s3:GetObject", "arn:aws:s3:::private/*.jpg")
+    )
+    raw = Raw("PUT", "/latest/copy", headers={"x-amz-copy-source": "/private/key?x=.jpg"})
+    status, said = raw.send(cloud, writer)
+    assert (
+        status,
+        b"s3:GetObject on resource: &quot;arn:aws:s3:::private/key" in said.replace(b'"', b"&quot;"),
+    ) == (
+        403,
+        True,
+    )
+
+
+def test_what_moto_takes_for_a_deletion_of_the_bucket_is_not_done(client: Client) -> None:
+    client("s3").create_bucket(Bucket="empty")
+    with pytest.raises(ClientError, match="does not implement"):
+        client("s3").delete_bucket_metrics_configuration(Bucket="empty", Id="x")
+    client("s3").head_bucket(Bucket="empty")
+
+
+def test_a_message_goes_to_no_other_topic_than_was_judged(client: Client, as_role: AsRole) -> None:
+    mine, theirs = (client("sns").create_topic(Name=name)["TopicArn"] for name in ("mine", "theirs"))
+    sender = as_role(allow("sns:Publish", mine))("sns")
+    sender.publish(TopicArn=mine, Message="x")
+    with pytest.raises(ClientError, match=f"sns:Publish on resource: {theirs}"):
+        sender.publish(TopicArn=mine, TargetArn=theirs, Message="x")
 
 
 def test_what_a_body_says_between_ampersands_is_data(client: Client) -> None:
