@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -44,32 +45,33 @@ def examine(stage: Stage) -> list[Finding]:
     found = [line for name, check in HERE.items() for line in _run(name, check, stage)]
     if stage.name == LOCAL and not stage.is_running:
         return [*found, *_run("terraform", machine.terraform_version, stage)]
-    who = _run("credentials", account.credentials, stage)
+    who = list(_run("credentials", account.credentials, stage))
     found += who
     if any(line.level == "error" for line in who):  # everything else would only say the same
         return [*found, *_run("clock", account.clock, stage)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = pool.map(lambda entry: _run(entry[0], entry[1], stage), THERE.items())
+        answers = pool.map(lambda entry: list(_run(entry[0], entry[1], stage)), THERE.items())
         return [*found, *(line for answer in answers for line in answer)]
 
 
-def _run(name: str, check: Check, stage: Stage) -> list[Finding]:
+def _run(name: str, check: Check, stage: Stage) -> Iterator[Finding]:
     try:
-        return list(check(stage))
+        yield from check(stage)  # what it said before it broke stands
     except KennelError as error:
         received = f" ({error.received})" if error.received is not None else ""
-        return [Finding(name, "error", f"{error.rule}{received}", error.remedy)]
+        yield Finding(name, "error", f"{error.rule}{received}", error.remedy)
     except ClientError as error:
         why = reason(error)
         if is_denied(why):
             remedy = "Use credentials that may look, or leave it: what needs the right says so."
-            return [Finding(name, "warning", f"not allowed to look: {error.operation_name}", remedy)]
-        return [Finding(name, "error", why, "Correct what it names, then ask again.")]
+            yield Finding(name, "warning", f"not allowed to look: {error.operation_name}", remedy)
+        else:
+            yield Finding(name, "error", why, "Correct what it names, then ask again.")
     except BotoCoreError as error:
-        return [Finding(name, "error", reason(error), "Check connection and credentials.")]
+        yield Finding(name, "error", reason(error), "Check connection and credentials.")
     except Exception as error:
         remedy = "A fault of this check itself: the other lines stand without it."
-        return [Finding(name, "error", f"{type(error).__name__}: {error}", remedy)]
+        yield Finding(name, "error", f"{type(error).__name__}: {error}", remedy)
 
 
 def lines(findings: list[Finding]) -> list[str]:

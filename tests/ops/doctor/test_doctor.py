@@ -93,6 +93,14 @@ def test_a_check_that_breaks_is_a_line_and_never_a_traceback(stage: Any) -> None
     assert all(one.remedy for one in found)
 
 
+def test_what_a_check_said_before_it_broke_stands(stage: Any) -> None:
+    def check(_: Any) -> Iterator[Finding]:
+        yield Finding("boundary", "ok", "the first role")
+        raise ClientError(DENIED, "GetRole")
+
+    assert [one.level for one in doctor._run("boundary", check, stage)] == ["ok", "warning"]
+
+
 def test_where_the_credentials_are_refused_nothing_else_says_the_same(
     stage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
