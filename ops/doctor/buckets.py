@@ -15,6 +15,7 @@ from ops.jobs.options import JobOptions
 from ops.jobs.rights import Need, RightsError
 from ops.live import is_gone
 from ops.stage import Stage
+from ops.sweep.sweeper import is_denied, reason
 
 POLICY = "./inv plan, and the output data_bucket_policy of Terraform"
 
@@ -28,6 +29,8 @@ def artifacts(stage: Stage) -> Iterator[Finding]:
         if is_gone(error):
             yield Finding("artifact bucket", "ok", f"{bucket}: ./inv apply makes it")
             return
+        if not is_denied(reason(error)):
+            raise
         remedy = "Your own rights need s3:ListBucket and s3:GetObject on it."
         yield Finding("artifact bucket", "error", f"{bucket}: {error.response['Error']['Code']}", remedy)
         return
@@ -56,6 +59,8 @@ def data(stage: Stage) -> Iterator[Finding]:
         try:
             key = probe(key) or key
         except ClientError as error:
+            if not is_gone(error) and not is_denied(reason(error)):
+                raise
             yield _refused(stage, bucket, action, resource, error)
             return
         except BotoCoreError as error:
@@ -122,7 +127,7 @@ def _probes(stage: Stage, bucket: str, prefix: str) -> Iterator[Probe]:
 def _refused(stage: Stage, bucket: str, action: str, resource: str, error: ClientError) -> Finding:
     """Name the side whose policy lacks it: ours, where IAM says that we may not, else the bucket's."""
     told = error.response["Error"]
-    if told["Code"] in {"NoSuchBucket", "404"}:
+    if is_gone(error):
         remedy = "Mind the spelling of data_bucket.name; a name is unique to all of AWS."
         return Finding("data bucket", "error", f"{bucket}: there is no such bucket", remedy)
     message = told.get("Message", "")

@@ -361,6 +361,15 @@ def test_a_bucket_that_refuses_is_told_with_the_side_that_lacks_what(
     assert remedy in (found.remedy or "")
 
 
+def test_a_bucket_that_has_a_bad_moment_refuses_nobody(stage: Any) -> None:
+    stage.variables_file.write_text('data_bucket = { name = "photos", mode = "existing" }\n')
+    slow: Any = {"Error": {"Code": "SlowDown", "Message": "reduce your rate"}}
+    asked = answering(stage, list_objects_v2=ClientError(slow, "ListObjectsV2"))
+    for check in (buckets.artifacts, buckets.data):
+        (found,) = doctor._run("a bucket", check, asked)
+        assert (found.level, found.text) == ("error", "SlowDown: reduce your rate")
+
+
 def test_the_roles_that_read_photos_are_asked_of_iam(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     iam, s3 = stage.client("iam"), stage.client("s3")
     stage.variables_file.write_text('data_bucket = { name = "photos", mode = "existing" }\n')
