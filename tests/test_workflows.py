@@ -73,6 +73,11 @@ def test_no_checkout_leaves_the_token_behind(file: Path) -> None:
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
+def test_another_label_cancels_no_long_tests() -> None:
+    group = workflows.load(workflows.FOLDER / "checks.yml")["concurrency"]["group"]
+    assert "github.event.label.name" in group
+
+
 def test_a_fork_is_not_planned() -> None:
     condition = jobs(workflows.FOLDER / "plan.yml")["plan"]["if"]
     assert "head.repo.full_name == github.repository" in condition
