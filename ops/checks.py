@@ -13,6 +13,8 @@ from ops.ci import workflows
 from ops.paths import ROOT, TERRAFORM, WORK
 from ops.settings import Settings
 
+_WORKERS = 4  # at most: each has an embedded cloud of its own
+
 
 def run_tests(only: str | None, *, fast: bool, long: bool) -> int:
     """Run pytest; return its exit code. Nothing of the caller's AWS settings reaches a test.
@@ -29,6 +31,8 @@ def run_tests(only: str | None, *, fast: bool, long: bool) -> int:
         arguments += ["-m", "not slow and not long"]
     elif long or only is None:
         arguments += ["-m", "long" if long else "not long"]
+    if only is None and not long:  # the long ones count on the machine, and starting workers takes seconds
+        arguments += ["--numprocesses", str(min(os.cpu_count() or 1, _WORKERS)), "--dist", "loadfile"]
     if only is not None:
         arguments += [only] if (ROOT / only.partition("::")[0]).exists() else ["-k", only]
     environment = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +22,12 @@ _LAYOUT = {
     "test/cat": 2,
     "test/dog": 2,
 }
+
+
+def pytest_unconfigure() -> None:
+    """moto imports an SDK that opens a socket at once and leaves it open, which Python would tell at the end."""
+    if "aws_xray_sdk.core" in sys.modules:
+        sys.modules["aws_xray_sdk.core"].xray_recorder.emitter._socket.close()
 
 
 @pytest.fixture(autouse=True)
