@@ -83,8 +83,8 @@ def holds(statement: Mapping[str, Any], context: Context) -> bool:
 
 def named(statement: Mapping[str, Any], who: Who) -> int:
     """How closely the statement's Principal names the caller."""
-    if "NotPrincipal" in statement:
-        return NOBODY if _named(statement["NotPrincipal"], who) else EVERYBODY
+    if "NotPrincipal" in statement:  # an account in it stands for its root, not for all of its own
+        return NOBODY if _named(statement["NotPrincipal"], who) in (CALLER, EVERYBODY) else EVERYBODY
     return _named(statement.get("Principal", {}), who)
 
 
@@ -103,7 +103,7 @@ def _named(principal: Any, who: Who) -> int:
     if "*" in accounts:
         return EVERYBODY
     if who.account and any(one == who.account or one.endswith(f"::{who.account}:root") for one in accounts):
-        return ACCOUNT
+        return CALLER if any(one.endswith(":root") for one in who.aws) else ACCOUNT
     return NOBODY
 
 
@@ -118,7 +118,7 @@ def _holds(operator: str, key: str, wanted: list[str], context: Context) -> bool
     quantifier, _, name = operator.rpartition(":")
     if_exists = name.endswith("IfExists")
     name = name.removesuffix("IfExists")
-    actual = context.get(key.lower())
+    actual = context.get(key.lower()) or None  # no values are none
     if name == "Null":
         return (actual is None) == (wanted[0].lower() == "true")
     negated = "Not" in name

@@ -168,6 +168,7 @@ def test_the_permissions_of_a_role_that_is_not_there_cannot_be_simulated(
     ("change", "applies"),
     [
         ({"NotPrincipal": {"AWS": ROLE}}, False),
+        ({"NotPrincipal": {"AWS": "123456789012"}}, True),
         ({"NotPrincipal": {"AWS": "arn:aws:iam::123456789012:role/other"}}, True),
         ({"Principal": {"AWS": "arn:aws:iam::123456789012:role/other"}}, False),
         ({"NotAction": "s3:Put*"}, True),
@@ -195,6 +196,8 @@ def test_the_permissions_of_a_role_that_is_not_there_cannot_be_simulated(
         ({"Condition": {"ForAllValues:StringEquals": {"aws:none": ["a"]}}}, True),
         ({"Condition": {"ForAnyValue:StringNotEquals": {"aws:none": ["a"]}}}, False),
         ({"Condition": {"StringNotEqualsIgnoreCase": {"AWS:UserName": "DOG"}}}, False),
+        ({"Condition": {"StringEquals": {"aws:empty": "a"}}}, False),
+        ({"Condition": {"Null": {"aws:empty": "true"}}}, True),
         ({"Condition": {"NobodyKnows": {"aws:username": "dog"}}}, False),
     ],
 )
@@ -206,6 +209,7 @@ def test_variables_exceptions_and_dates(change: dict[str, Any], applies: bool) -
         "aws:principalarn": [ROLE],
         "aws:currenttime": ["2026-11-23T12:00:00Z"],
         "aws:tagkeys": ["a", "b"],
+        "aws:empty": [],
         "s3:max-keys": ["50"],
     }
     given = {key: value for key, value in statement().items() if f"Not{key}" not in change}
