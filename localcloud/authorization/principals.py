@@ -21,6 +21,7 @@ class Session:
     token: str
     principal: Principal
     expires: float  # s since 1970
+    issued: float
     policies: tuple[str, ...] = ()  # documents that narrow it
     tags: dict[str, str] = field(default_factory=dict)
     source: Source | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
-from localcloud.authorization import decide, documents, network, principals, sessions
+from localcloud.authorization import decide, documents, network, principals, sessions, surroundings
 from localcloud.authorization.asks import Ask, Context
 from localcloud.authorization.errors import Denied
-from localcloud.authorization.network import Route, Source
+from localcloud.authorization.network import Source
+from localcloud.config import REGION
 
 
 def issue(
@@ -72,25 +72,8 @@ def check(
     account, role = role_arn.split(":")[4], documents.role_of(role_arn)
     principal = principals.role_session(role_arn, role.id if role is not None else "AROA", session_name)
     way = network.route(source, action.partition(":")[0], account) if source else None
-    known = Context(_values(principal, way) | {key.lower(): value for key, value in (context or {}).items()})
-    decide.authorize(
-        principal, Ask(action, resource), known, route=way, source=by or (source.service if source else "")
-    )
-
-
-def _values(principal: principals.Principal, way: Route | None) -> dict[str, list[str]]:
-    values = {
-        "aws:securetransport": ["true"],
-        "aws:principalarn": [principal.identity],
-        "aws:principalaccount": [principal.account],
-        "aws:principaltype": ["AssumedRole"],
-        "aws:userid": [principal.user_id],
-        "aws:currenttime": [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())],
-        "aws:epochtime": [str(int(time.time()))],
-        "aws:viaawsservice": ["false"],
-        "s3:tlsversion": ["1.3"],
-    }
-    if way is not None:
-        values["aws:sourcevpc"] = [way.vpc_id]
-        values["aws:sourcevpce"] = [way.endpoint_id]
-    return values
+    ask = Ask(action, resource, {key.lower(): value for key, value in (context or {}).items()})
+    region = resource.split(":")[3] if resource.count(":") >= 5 else ""
+    region = region or (source.region if source else REGION)
+    known = surroundings.context(principal, ask, region=region, route=way)
+    decide.authorize(principal, ask, known, route=way, source=by or (source.service if source else ""))

@@ -35,13 +35,15 @@ def create(
     identity_provider: str = "",
 ) -> Session:
     key = AccessKey(user_name=None, prefix="ASIA", account_id=principal.account)  # type: ignore[abstract]
+    now = time.time()
     key.role_arn = principal.identity if principal.kind == "role" else None
     session = Session(
         key.access_key_id,
         key.secret_access_key,
         "FwoGZXIvYXdzE" + secrets.token_urlsafe(180),
         principal,
-        time.time() + seconds,
+        now + seconds,
+        now,
         policies,
         tags or {},
         source,

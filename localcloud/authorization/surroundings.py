@@ -39,6 +39,7 @@ def context(
         "aws:userid": [principal.user_id],
         "aws:useragent": [agent],
         "aws:viaawsservice": ["false"],
+        "aws:principalisawsservice": ["false"],
         "aws:epochtime": [str(int(now))],
     }
     if principal.kind != "anonymous":
@@ -52,6 +53,10 @@ def context(
         values["aws:sourcevpc"], values["aws:sourcevpce"] = [route.vpc_id], [route.endpoint_id]
     else:
         values["aws:sourceip"] = [address]
+    if session is not None:
+        issued = time.gmtime(session.issued)
+        values["aws:tokenissuetime"] = [time.strftime("%Y-%m-%dT%H:%M:%SZ", issued)]
+        values["aws:multifactorauthpresent"] = ["false"]
     if session is not None and session.identity_provider:
         values["aws:federatedprovider"] = [session.identity_provider]
     values.update(ask.context)

@@ -122,5 +122,7 @@ def sts_asks(call: Call) -> list[Ask]:
         found = [Ask(f"sts:{call.operation}", resource, context)]
         if call.params.get("Tags"):
             found.append(replace(found[0], action="sts:TagSession"))
+        if call.params.get("SourceIdentity"):
+            found.append(replace(found[0], action="sts:SetSourceIdentity"))
         return found
     return generic.asks(call, more=context)

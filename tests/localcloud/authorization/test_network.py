@@ -212,6 +212,15 @@ def test_a_service_gets_credentials_of_a_role_that_trusts_it_for_this(network: N
         authorization.issue(ROLE, "sagemaker.amazonaws.com", "SageMaker", source_arn=source)
 
 
+def test_services_in_a_roles_name_know_its_tags_and_whose_things_are(network: Network) -> None:
+    boto3.client("iam").tag_role(RoleName="job", Tags=[{"Key": "Team", "Value": "dogs"}])
+    for key, value in (("aws:PrincipalTag/Team", "dogs"), ("aws:ResourceAccount", "123456789012")):
+        forbidden = deny("s3:*", Condition={"StringEquals": {key: value}})
+        grant(allow("s3:*"), forbidden)
+        with pytest.raises(Denied, match="explicit deny in an identity-based policy"):
+            read(None)
+
+
 def test_what_a_role_may_not_its_service_does_not_do(network: Network) -> None:
     grant(allow("logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:/g:*"))
     mine = "arn:aws:logs:us-east-1:123456789012:log-group:/g:log-stream:s"

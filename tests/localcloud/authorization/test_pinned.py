@@ -144,13 +144,7 @@ def test_the_source_of_a_copy_ends_at_its_query(cloud: CloudInfo, as_role: AsRol
     )
     raw = Raw("PUT", "/latest/copy", headers={"x-amz-copy-source": "/private/key?x=.jpg"})
     status, said = raw.send(cloud, writer)
-    assert (
-        status,
-        b"s3:GetObject on resource: &quot;arn:aws:s3:::private/key" in said.replace(b'"', b"&quot;"),
-    ) == (
-        403,
-        True,
-    )
+    assert (status, b's3:GetObject on resource: "arn:aws:s3:::private/key"' in said) == (403, True)
 
 
 def test_what_moto_takes_for_a_deletion_of_the_bucket_is_not_done(client: Client) -> None:

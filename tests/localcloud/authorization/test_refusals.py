@@ -98,6 +98,18 @@ def test_a_stopped_key_is_refused(cloud: CloudInfo, client: Client) -> None:
         user("sts").get_caller_identity()
 
 
+def test_the_key_of_a_user_who_is_gone_is_not_the_next_ones_of_the_name(
+    cloud: CloudInfo, client: Client
+) -> None:
+    client("iam").create_user(UserName="namesake")
+    key = client("iam").create_access_key(UserName="namesake")["AccessKey"]
+    client("iam").delete_user(UserName="namesake")
+    client("iam").create_user(UserName="namesake")
+    old = clients(cloud, key=key["AccessKeyId"], secret=key["SecretAccessKey"])
+    with pytest.raises(ClientError, match="InvalidClientTokenId"):
+        old("sts").get_caller_identity()
+
+
 def test_refusals_are_worded_as_aws_does(as_role: AsRole) -> None:
     arn = "arn:aws:sts::123456789012:assumed-role/"
     said = message(as_role()("sagemaker").describe_endpoint, EndpointName="E")

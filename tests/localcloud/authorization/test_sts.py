@@ -25,7 +25,9 @@ from tests.localcloud.authorization.conftest import (
     Client,
     allow,
     connected,
+    deny,
     document,
+    grant,
     trust,
 )
 from tests.localcloud.functions.conftest import package
@@ -112,6 +114,20 @@ def test_a_right_for_roles_below_a_path_is_none_for_others_of_the_name(
     }
     _, said = code(caller("lambda").create_function, Role=f"{below}administrator", **function)
     assert "cannot be assumed by Lambda" in said
+
+
+def test_a_sessions_name_for_its_source_takes_its_own_right(cloud: CloudInfo, client: Client) -> None:
+    arn = role(client("iam"), "sourceless", trust({"AWS": ACCOUNT}))
+    asked = {"RoleArn": arn, "RoleSessionName": "me", "SourceIdentity": "somebody"}
+    assert code(person(cloud, client)("sts").assume_role, **asked)[0] == "AccessDenied"
+
+
+def test_sessions_that_were_given_out_can_be_taken_back(as_role: AsRole, client: Client) -> None:
+    session = as_role(allow("iam:ListRoles"))
+    session("iam").list_roles()
+    condition = {"DateLessThan": {"aws:TokenIssueTime": "2200-01-01T00:00:00Z"}}
+    grant(client, session, allow("iam:ListRoles"), deny("*", Condition=condition))
+    assert code(session("iam").list_roles)[0] == "AccessDenied"
 
 
 def test_root_takes_on_no_role(client: Client) -> None:
