@@ -150,9 +150,13 @@ data "aws_iam_policy_document" "write" {
   }
 
   statement {
-    sid       = "ChangeAlarms"
-    actions   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
-    resources = ["${local.arn.cloudwatch}:alarm:${local.name}-*", "${local.arn.cloudwatch}:alarm:TargetTracking-endpoint/${local.name}*"]
+    sid     = "ChangeAlarms"
+    actions = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+    resources = [
+      "${local.arn.cloudwatch}:alarm:${local.name}-*",
+      "${local.arn.cloudwatch}:alarm:TargetTracking-endpoint/${local.name}*",
+      "${local.arn.cloudwatch}:alarm:TargetTracking-inference-component/${local.name}*",
+    ]
   }
 
   statement {

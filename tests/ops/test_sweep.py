@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from ml.errors import KennelError
 from ops.paths import TERRAFORM
-from ops.sweep import KINDS, RESOURCES, TAG, Found, Sweeper
+from ops.sweep import KINDS, RESOURCES, TAG, Found, Sweeper, others
 
 
 @pytest.fixture
@@ -107,6 +107,11 @@ def test_alarms_of_the_scaling_are_found_by_what_scales(sweeper: Sweeper) -> Non
         "TargetTracking-endpoint/kennel-dev/variant/v",
         "TargetTracking-inference-component/kennel-dev-x",
     ]
+
+
+def test_who_applies_in_a_pipeline_may_remove_every_alarm_of_the_scaling() -> None:
+    may = (TERRAFORM / "bootstrap" / "write.tf").read_text()
+    assert [start for start in others._TRACKING if f":alarm:{start}${{local.name}}*" not in may] == []
 
 
 def test_what_has_the_stages_tag_and_is_of_no_known_kind_is_left_to_a_person(sweeper: Sweeper) -> None:
