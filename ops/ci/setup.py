@@ -47,6 +47,8 @@ def setup(stage: Stage, say: Say, agree: Agree, *, remove: bool, scan: bool = Tr
         )
     stage.start()
     stage.directory.mkdir(parents=True, exist_ok=True)
+    if remove and not state_bucket.exists(stage):
+        return {}  # nobody has set anything up
     if state_bucket.ensure(stage):
         say(f"Made the bucket for Terraform's state: {state_bucket.name(stage)}.")
     bootstrap = state_bucket.bootstrap(stage)

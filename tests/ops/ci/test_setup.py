@@ -79,3 +79,12 @@ def test_what_a_failed_apply_has_made_is_recorded_for_other_machines(
     with pytest.raises(TerraformError, match="LimitExceeded"):
         setup.setup(stage, lambda _: None, lambda _: None, remove=False)
     assert kept == [stage]
+
+
+def test_taking_roles_away_where_none_were_made_makes_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "terraform_version", lambda: None)
+    monkeypatch.setattr(state_bucket, "exists", lambda _: False)
+    monkeypatch.setattr(state_bucket, "ensure", lambda _: pytest.fail("a bucket is made"))
+    assert setup.setup(stage, lambda _: None, lambda _: None, remove=True) == {}
