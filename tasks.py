@@ -798,7 +798,8 @@ def ci_setup(
         print(f"No pipeline may plan or apply the stage {chosen.name} any more.")
         return
     say(
-        "GitHub's variable KENNEL_STAGES names the stages in the order in which they are applied (docs/ci.md):"
+        "GitHub's variable KENNEL_STAGES names the stages in the order in which they are applied; GitLab takes each\n"
+        "ARN in a variable of its own (docs/ci.md):"
     )
     roles = {f"{role}_role": outputs[f"{role}_role_arn"] for role in ("plan", "apply")}
     print(json.dumps([{"name": chosen.name, **roles}]))
