@@ -44,7 +44,7 @@ _WITHOUT_EXECUTION = {
     "CreateTransformJob with TransformResources.VolumeKmsKeyId": "Volumes are folders, and not encrypted.",
     "PutRetentionPolicy": "Log events do not go by their age.",
     "PutBucketLifecycleConfiguration": "Objects neither expire nor move to another storage class.",
-    "CreateFlowLogs": "There is no traffic between machines, and nothing is logged.",
+    "CreateFlowLogs": "No packets are seen: each record says that an interface had no data (NODATA).",
     "Subscribe": "No mail and no text message leaves this machine.",
 }
 

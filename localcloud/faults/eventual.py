@@ -18,7 +18,7 @@ _POLICIES = ("PutRolePolicy", "AttachRolePolicy")
 
 @dataclass(frozen=True)
 class _Late:
-    kind: str  # "role", "policy" of the role, or "profile"
+    kind: str  # "role", its "trust" or its "policy", or "profile"
     name: str
     until: float  # monotonic
 
@@ -36,6 +36,7 @@ class Eventual:
         """What the call has made comes into being after so many seconds."""
         form = parse_qs(call.body.decode(errors="replace"))
         kind = "policy" if call.operation in _POLICIES else "role"
+        kind = "trust" if call.operation == "UpdateAssumeRolePolicy" else kind
         kind = "profile" if call.operation in _PROFILES else kind
         name = form.get("InstanceProfileName" if kind == "profile" else "RoleName", [""])[0]
         with self._lock:
@@ -88,6 +89,11 @@ def _role(name: str, call: Call) -> Refusal | None:
     }.get(call.service)
 
 
+def _trust(role: str, call: Call) -> Refusal | None:
+    """The role is there to be read, and does not yet let in whom it will."""
+    return None if call.service == "iam" else _role(role, call)
+
+
 def _policy(role: str, call: Call) -> Refusal | None:
     if call.service == "lambda" and b"SubnetIds" in call.body and _names(call, role):
         message = (
@@ -116,7 +122,7 @@ def _profile(name: str, call: Call) -> Refusal | None:
     return None
 
 
-_REFUSALS = {"role": _role, "policy": _policy, "profile": _profile}
+_REFUSALS = {"role": _role, "trust": _trust, "policy": _policy, "profile": _profile}
 
 
 def _field(call: Call, name: str) -> str:

@@ -223,6 +223,16 @@ def test_a_role_is_late(client: Callable[[str], Any], faulty: Faulty) -> None:
     assert faulty.told()["counts"]["iam-delay iam GetRole"] >= 1
 
 
+def test_a_role_whose_trust_is_late_is_there(client: Callable[[str], Any], faulty: Faulty) -> None:
+    iam = client("iam")
+    role = iam.create_role(RoleName="late-trust", AssumeRolePolicyDocument=TRUST)["Role"]
+    faulty.add("iam", "UpdateAssumeRolePolicy", "iam-delay", seconds=60)
+    iam.update_assume_role_policy(RoleName="late-trust", PolicyDocument=TRUST)
+    assert iam.get_role(RoleName="late-trust")
+    with pytest.raises(ClientError, match="Could not assume role"):
+        client("sagemaker").create_model(ModelName="m", ExecutionRoleArn=role["Arn"])
+
+
 def test_there_are_no_instances(client: Callable[[str], Any], faulty: Faulty) -> None:
     faulty.add("ec2", "RunInstances", "capacity")
     images = client("ec2").describe_images(Owners=["amazon"])["Images"]
