@@ -190,12 +190,3 @@ def inventory(project: Project) -> set[str]:
         if not name.startswith(_AWS_OWN)
     }
     return found - {f"bucket {PHOTOS}"}
-
-
-def uploads_left_open(project: Project) -> list[str]:
-    """Multipart uploads that nobody ends, and which cost what is stored of them."""
-    bucket = project.artifacts
-    if not bucket:
-        return []
-    open_ones = project.client("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-    return [f"upload left open: s3://{bucket}/{one['Key']}" for one in open_ones]
