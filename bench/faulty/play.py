@@ -214,8 +214,10 @@ def _trouble(opener: urllib.request.OpenerDirector, address: str) -> list[str]:
     except urllib.error.HTTPError as error:
         with error:
             text = error.read().decode(errors="replace")
-        with contextlib.suppress(ValueError):
-            return [f"error: {address} says {error.code}\nReceived: {json.loads(text)}"]
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            told = json.loads(text)["error"]
+            lines = f"error: {told['rule']}\nReceived: {told['received']}\nRemedy: {told['remedy']}"
+            return [f"{address} says {error.code}\n{lines}"]
         return [f"{address}: {error.code} {text[:300]}"]
     except (OSError, ValueError) as error:
         return [f"{address}: {error!r}"]

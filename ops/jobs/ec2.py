@@ -35,6 +35,11 @@ _SETUP = 3 * 3600  # seconds for packages, photos and results
 _DELIVERY = 600  # seconds until the instance has taken the command
 _INTERVAL = 2.0  # seconds between looks
 _ROOT = "/opt/kennel"
+_FETCH = """import sys, boto3
+try:
+    boto3.client("s3").download_file(*sys.argv[1:])
+except Exception as error:
+    sys.exit(f"error: The code of the job could not be fetched: {error}")"""
 _STATUS = {
     "Pending": "InProgress", "InProgress": "InProgress", "Delayed": "InProgress", "Cancelling": "InProgress",
     "Success": "Completed", "Cancelled": "Stopped", "Failed": "Failed", "TimedOut": "Failed",
@@ -167,7 +172,6 @@ def script(
     location = f"{request.output_location(outputs)}{job}/"
     minutes = math.ceil((max_runtime + _SETUP) / 60) + 5
     end = "shutdown -c" if keep else "shutdown -c; shutdown -h +1"
-    fetch = 'import boto3, sys; boto3.client("s3").download_file(*sys.argv[1:])'
     return f"""#!/bin/bash
 # Trains, and switches the machine off: a minute after the end, or, should nothing else do it, when its time is over.
 exec 2>&1
@@ -187,7 +191,7 @@ if [ "$status" != ready ]; then
 fi
 mkdir -p {_ROOT}/jobs/{job}/code
 cd {_ROOT}/jobs/{job}/code
-{_ROOT}/venv/bin/python -c {shlex.quote(fetch)} {shlex.quote(bucket)} {shlex.quote(key)} ../{source.ARCHIVE}
+{_ROOT}/venv/bin/python -c {shlex.quote(_FETCH)} {shlex.quote(bucket)} {shlex.quote(key)} ../{source.ARCHIVE}
 {_ROOT}/venv/bin/python -m tarfile --filter data -e ../{source.ARCHIVE} .
 {_ROOT}/venv/bin/python -m ml.jobs.instance {_ROOT} {shlex.quote(location)}
 """

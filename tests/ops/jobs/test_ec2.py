@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -528,3 +529,15 @@ def test_the_rights_of_these_tests_are_those_that_terraform_gives() -> None:
     shared = (ROOT / "terraform" / "modules" / "iam" / "shared.tf").read_text()
     for right in RIGHTS:
         assert all(f'"{action}"' in policy + shared for action in right["Action"])
+
+
+def test_code_that_cannot_be_fetched_is_told_without_a_traceback() -> None:
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1", "AWS_REGION": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    done = subprocess.run(
+        [sys.executable, "-c", ec2._FETCH, "bucket", "key", "file"], env=os.environ | nowhere | keys,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: The code of the job could not be fetched: ")
+    assert len(done.stderr.splitlines()) == 1
