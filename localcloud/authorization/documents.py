@@ -28,11 +28,19 @@ class Policies:
 def statements(policy: str, document: str) -> tuple[Statement, ...]:
     """Raises ValueError where the document is no policy."""
     parsed = json.loads(document)
-    if parsed.get("Version") != "2012-10-17":
+    if isinstance(parsed, dict) and parsed.get("Version") != "2012-10-17":
         parsed = json.loads(document.replace("${", "${$}{"))  # the older language has no variables
-    found = parsed.get("Statement", [])
+    found = parsed.get("Statement", []) if isinstance(parsed, dict) else [None]
     found = found if isinstance(found, list) else [found]
+    if not all(map(_is_statement, found)):
+        raise ValueError(f"{policy} has a statement without effect or action")
     return tuple((f"{policy}/{one.get('Sid') or index}", one) for index, one in enumerate(found))
+
+
+def _is_statement(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and "Effect" in value and not value.keys().isdisjoint(("Action", "NotAction"))
+    )
 
 
 def policies_of(principal: Principal) -> Policies:

@@ -23,6 +23,10 @@ def asks(call: Call) -> list[Ask]:
     if call.operation in ("CreateTags", "DeleteTags"):
         return _of_tags(call)
     if call.operation == "RunInstances":
+        if call.params.get(
+            "LaunchTemplate"
+        ):  # which may hold a profile, and so a role, that nobody has passed
+            raise generic.Unmapped("ec2:RunInstances from a launch template")
         found = _run_instances(call)
     else:
         found = [one for one in generic.asks(_renamed(call)) if one.action.startswith("ec2:")]
@@ -73,7 +77,6 @@ def _run_instances(call: Call) -> list[Ask]:
     groups = flat.get("securitygroupid") or flat.get("group") or ["*"]
     resources += [f"{base}:security-group/{one}" for one in dict.fromkeys(groups)]
     resources += [f"{base}:key-pair/{one}" for one in flat.get("keyname", [])[:1]]
-    resources += [f"{base}:launch-template/{one}" for one in flat.get("launchtemplateid", [])[:1]]
     tags = generic.tag_keys(call.params)
     return [Ask("ec2:RunInstances", one, tags) for one in resources]
 

@@ -59,7 +59,8 @@ def _parameters(call: Call) -> list[Ask]:
     base = f"arn:aws:ssm:{call.region}:{call.account}:parameter"
     found = []
     for one in names:
-        arn = one if one.startswith("arn:") else f"{base}/{one}"
+        # A version or label that is chosen, as in "name:3", is no part of the ARN.
+        arn = one if one.startswith("arn:") else f"{base}/{one.partition(':')[0]}"
         found.append(Ask(f"ssm:{call.operation}", arn, generic.tag_keys(call.params)))
     return found
 

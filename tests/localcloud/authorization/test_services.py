@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.authorization.conftest import AsRole, Client, allow, grant
+from tests.localcloud.authorization.conftest import AsRole, Client, allow, deny, grant
 
 HERE = "us-east-1:123456789012"
 REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
@@ -207,6 +207,23 @@ def test_an_instance_takes_a_right_for_each_thing_it_is_made_of(as_role: AsRole,
     said = refused(as_role(allow("ec2:RunInstances", things[1:]), tag)("ec2"), "run_instances", parameters)
     assert said is not None
     assert things[0] in said
+
+
+def test_a_launch_template_is_no_way_round_the_right_to_pass_a_role(as_role: AsRole, client: Client) -> None:
+    template = {"ImageId": "ami-1", "IamInstanceProfile": {"Name": "administrators"}}
+    client("ec2").create_launch_template(LaunchTemplateName="t", LaunchTemplateData=template)
+    with pytest.raises(ClientError, match="does not know which rights RunInstances takes"):
+        as_role(allow("ec2:*"))("ec2").run_instances(
+            LaunchTemplate={"LaunchTemplateName": "t"}, MinCount=1, MaxCount=1
+        )
+
+
+def test_a_parameters_version_is_judged_as_the_parameter(as_role: AsRole, client: Client) -> None:
+    client("ssm").put_parameter(Name="versioned", Value="x", Type="String")
+    arn = f"arn:aws:ssm:{HERE}:parameter/versioned"
+    assert as_role(allow("ssm:GetParameter", arn))("ssm").get_parameter(Name="versioned:1")
+    with pytest.raises(ClientError, match="explicit deny"):
+        as_role(allow("ssm:*"), deny("ssm:*", arn))("ssm").get_parameter(Name="versioned:1")
 
 
 def test_a_key_is_named_by_its_alias_too(as_role: AsRole, client: Client) -> None:

@@ -116,6 +116,14 @@ def test_a_right_for_roles_below_a_path_is_none_for_others_of_the_name(
     assert "cannot be assumed by Lambda" in said
 
 
+def test_a_policy_that_is_none_narrows_no_session(cloud: CloudInfo, client: Client) -> None:
+    arn = role(client("iam"), "narrowed", trust({"AWS": ACCOUNT}))
+    sts = person(cloud, client)("sts")
+    for policy in ("[1]", '"x"', "{", '{"Statement": [{}]}', '{"Statement": "x"}'):
+        told = code(sts.assume_role, RoleArn=arn, RoleSessionName="me", Policy=policy)
+        assert told[0] == "MalformedPolicyDocument", policy
+
+
 def test_a_sessions_name_for_its_source_takes_its_own_right(cloud: CloudInfo, client: Client) -> None:
     arn = role(client("iam"), "sourceless", trust({"AWS": ACCOUNT}))
     asked = {"RoleArn": arn, "RoleSessionName": "me", "SourceIdentity": "somebody"}
