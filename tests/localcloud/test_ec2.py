@@ -167,6 +167,22 @@ def test_only_an_instance_with_a_public_address_has_one_associated(client: Clien
 
     assert associations(public=True) == [True]
     assert associations(public=False) == [False]
+    ec2.delete_subnet(SubnetId=subnet)  # which no interface keeps any more
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_an_instances_interface_goes_with_it_unless_it_is_to_stay(client: Client, stays: bool) -> None:
+    ec2 = client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    network = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    where: dict[str, Any] = {"SubnetId": subnet}
+    if stays:
+        where = {"NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet, "DeleteOnTermination": False}]}
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **where)["Instances"][0]
+    ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+    inside = [{"Name": "subnet-id", "Values": [subnet]}]
+    assert bool(ec2.describe_network_interfaces(Filters=inside)["NetworkInterfaces"]) == stays
 
 
 def test_a_subnet_and_a_group_stay_while_an_interface_is_in_them(client: Client) -> None:
