@@ -48,6 +48,9 @@ def policies_of(principal: Principal) -> Policies:
     backend = iam_backends[principal.account]["aws"]
     if principal.kind == "role":
         owner: Any = role_of(principal.identity)
+        given_to = principal.user_id.partition(":")[0]
+        if owner is not None and given_to not in ("", owner.id):
+            owner = None  # a session of another role, which had the name before
     else:
         owner = backend.users.get(principal.name)
     if owner is None:

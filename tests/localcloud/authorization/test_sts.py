@@ -124,6 +124,20 @@ def test_a_policy_that_is_none_narrows_no_session(cloud: CloudInfo, client: Clie
         assert told[0] == "MalformedPolicyDocument", policy
 
 
+def test_a_session_ends_with_its_role_and_not_with_the_name(cloud: CloudInfo, client: Client) -> None:
+    iam, rights = client("iam"), document(allow("iam:ListRoles"))
+    sts = person(cloud, client)("sts")
+    arn = role(iam, "made-anew", trust({"AWS": ACCOUNT}))
+    iam.put_role_policy(RoleName="made-anew", PolicyName="p", PolicyDocument=rights)
+    old = connected(cloud, sts.assume_role(RoleArn=arn, RoleSessionName="me"))
+    old("iam").list_roles()
+    iam.delete_role_policy(RoleName="made-anew", PolicyName="p")
+    iam.delete_role(RoleName="made-anew")
+    role(iam, "made-anew", trust({"AWS": ACCOUNT}))
+    iam.put_role_policy(RoleName="made-anew", PolicyName="p", PolicyDocument=rights)
+    assert code(old("iam").list_roles)[0] == "AccessDenied"
+
+
 def test_a_sessions_name_for_its_source_takes_its_own_right(cloud: CloudInfo, client: Client) -> None:
     arn = role(client("iam"), "sourceless", trust({"AWS": ACCOUNT}))
     asked = {"RoleArn": arn, "RoleSessionName": "me", "SourceIdentity": "somebody"}
