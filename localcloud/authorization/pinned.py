@@ -33,7 +33,8 @@ def pin(environ: WSGIEnvironment, signature: Signature | None) -> None:
         return
     if signature.presigned:  # moto finds the service in the header alone
         environ["HTTP_AUTHORIZATION"] = _header(signature)
-    if signature.service == "s3":
+    is_invocation = signature.service == "sagemaker" and "HTTP_X_AMZ_TARGET" not in environ
+    if signature.service == "s3" or is_invocation:  # whose bodies are the caller's own
         return
     content = calls.body(environ)
     if environ.get("HTTP_CONTENT_ENCODING") == "gzip":
@@ -43,8 +44,7 @@ def pin(environ: WSGIEnvironment, signature: Signature | None) -> None:
             raise Unknown("malformed") from None
         del environ["HTTP_CONTENT_ENCODING"]
         _replace(environ, content)
-    is_invocation = signature.service == "sagemaker" and "HTTP_X_AMZ_TARGET" not in environ
-    if b"&" in content and _JSON.match(content) and not is_invocation:  # which is not moto's
+    if b"&" in content and _JSON.match(content):
         _replace(environ, content.replace(b"&", rb"\u0026"))
 
 
