@@ -83,6 +83,13 @@ class Ec2(EC2Response):
             raise DependencyViolationError(f"resource {group} has a dependent object")
         return super().delete_security_group()
 
+    def delete_nat_gateway(self) -> ActionResult:
+        answer = super().delete_nat_gateway()
+        gateway = self.ec2_backend.nat_gateways[self._get_param("NatGatewayId")]
+        if gateway._eni.id in self.ec2_backend.enis:  # moto leaves it
+            gateway._eni.delete()
+        return answer
+
     def _interfaces(self) -> list[NetworkInterface]:
         return list(self.ec2_backend.enis.values())
 

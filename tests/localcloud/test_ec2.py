@@ -201,3 +201,21 @@ def test_a_subnet_and_a_group_stay_while_an_interface_is_in_them(client: Client)
     ec2.delete_subnet(SubnetId=subnet)
     ec2.delete_security_group(GroupId=group)
     ec2.delete_vpc(VpcId=network)
+
+
+def test_a_gateways_and_an_endpoints_interfaces_go_with_them(client: Client) -> None:
+    ec2 = client("ec2")
+    network = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    gateway = ec2.create_nat_gateway(SubnetId=subnet, ConnectivityType="private")["NatGateway"][
+        "NatGatewayId"
+    ]
+    service = "com.amazonaws.us-east-1.ssm"
+    endpoint = ec2.create_vpc_endpoint(
+        VpcId=network, ServiceName=service, SubnetIds=[subnet], VpcEndpointType="Interface"
+    )["VpcEndpoint"]["VpcEndpointId"]
+    with pytest.raises(ClientError, match="DependencyViolation"):
+        ec2.delete_subnet(SubnetId=subnet)
+    ec2.delete_nat_gateway(NatGatewayId=gateway)
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
+    ec2.delete_subnet(SubnetId=subnet)
