@@ -14,8 +14,8 @@ variable "prefix" {
 
   # What belongs to a stage is also found by its name: kennel-dev would take what is named after the prefix kennel-dev-x for its own.
   validation {
-    condition     = !can(regex("-(local|dev|prod)(-|$)", var.prefix))
-    error_message = "prefix must not hold a stage's name after a hyphen (-local, -dev, -prod): its names would pass for those of a stage of the shorter prefix; got \"${var.prefix}\"."
+    condition     = !can(regex("-(local|dev|prod|ci)(-|$)", var.prefix))
+    error_message = "prefix must not hold a stage's name or ci after a hyphen (-local, -dev, -prod, -ci): its names would pass for those of the shorter prefix; got \"${var.prefix}\"."
   }
 }
 

@@ -370,6 +370,16 @@ run "refuses_a_function_in_a_vpc_with_no_way_out" {
   expect_failures = [var.lambda]
 }
 
+run "refuses_a_prefix_that_passes_for_a_pipelines_roles" {
+  command = plan
+
+  variables {
+    prefix = "kennel-ci"
+  }
+
+  expect_failures = [var.prefix]
+}
+
 run "refuses_a_prefix_that_passes_for_the_dev_stage" {
   command = plan
 

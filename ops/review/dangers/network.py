@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ops.review.dangers.rule import Hit, Scene, rule
 from ops.review.spoken import listed
 
-EVERYWHERE = ("0.0.0.0/0", "::/0")
+WIDE = 8  # bits: a shorter prefix is no network of anybody's, and two of /1 are all that there is
 RESIDENTS = {
     "aws_instance": "the training instance",
     "aws_sagemaker_notebook_instance": "the notebook",
@@ -21,7 +22,7 @@ RESIDENTS = {
 @rule(
     "network-opened",
     "danger",
-    when="something in the network may be reached from any address (0.0.0.0/0 or ::/0).",
+    when="something in the network may be reached from any address (0.0.0.0/0, ::/0, or as good as that: below /8).",
     why="Scanners find an open port within minutes; nothing here is made to face them.",
     remedy=(
         "Name the addresses that need it; people get in through Session Manager, which needs no open port."
@@ -29,7 +30,9 @@ RESIDENTS = {
 )
 def opened(scene: Scene) -> Iterator[Hit]:
     for one in scene.of("aws_vpc_security_group_ingress_rule"):
-        before, after = ({get("cidr_ipv4"), get("cidr_ipv6")} & {*EVERYWHERE} for get in (one.was, one.will))
+        before, after = (
+            {*filter(_wide, (get("cidr_ipv4"), get("cidr_ipv6")))} for get in (one.was, one.will)
+        )
         if after - before:
             yield one.address, _open(one.will("ip_protocol"), one.will("from_port"), one.will("to_port"))
     for one in scene.of("aws_security_group_rule"):
@@ -129,9 +132,14 @@ def flow_logs(scene: Scene) -> Iterator[Hit]:
 
 
 def _anywhere(block: dict[str, Any]) -> bool:
-    return any(
-        cidr in EVERYWHERE for key in ("cidr_blocks", "ipv6_cidr_blocks") for cidr in block.get(key) or []
-    )
+    return any(_wide(cidr) for key in ("cidr_blocks", "ipv6_cidr_blocks") for cidr in block.get(key) or [])
+
+
+def _wide(cidr: Any) -> bool:
+    try:
+        return ipaddress.ip_network(cidr, strict=False).prefixlen < WIDE
+    except ValueError:  # it is known after the apply
+        return False
 
 
 def _identity(block: dict[str, Any]) -> str:

@@ -216,6 +216,16 @@ CASES: list[tuple[str, Facts, set[str]]] = [
         {"network-opened"},
     ),
     (
+        "a port for half of all",
+        facts(changed("aws_vpc_security_group_ingress_rule.a", "cidr_ipv4", "10.0.0.0/8", "128.0.0.0/1")),
+        {"network-opened"},
+    ),
+    (
+        "a port for another network",
+        facts(changed("aws_vpc_security_group_ingress_rule.a", "cidr_ipv4", "10.0.0.0/8", "172.16.0.0/12")),
+        set(),
+    ),
+    (
         "a public address",
         facts(changed("aws_instance.this", "associate_public_ip_address", False, True)),
         {"public-addresses"},
