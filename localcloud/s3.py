@@ -1,4 +1,4 @@
-"""S3: listings that stand deletions of other requests meanwhile.
+"""S3: listings that stand deletions of other requests meanwhile, and buckets emptied after their versioning ended.
 
 moto iterates over a copy of a bucket's keys, and then looks each key up again in the bucket itself: one that has
 gone since fails the listing. Terraform empties a bucket and deletes its objects at the same time.
@@ -28,6 +28,13 @@ class Keys(_VersionedKeyStore):
     def _itervalues(self) -> Iterator[Any]:
         for _, versions in self._iterlists():
             yield versions[-1]
+
+    def pop(self, key: str) -> None:
+        """moto's, in a bucket whose versioning is suspended, asks delete markers to give back what they do not hold."""
+        for version in self.getlist(key, []):
+            if not isinstance(version, models.FakeDeleteMarker):
+                version.dispose()
+        dict.pop(self, key)
 
     items = iteritems = _iteritems
     lists = iterlists = _iterlists

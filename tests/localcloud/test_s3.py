@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from localcloud.s3 import Keys
 
 
@@ -23,3 +26,22 @@ def test_a_listing_stands_the_deletion_of_a_key_meanwhile() -> None:
         next(entries)
         dict.pop(keys, "b")
         assert len(list(entries)) == 1
+
+
+def test_a_bucket_with_delete_markers_is_emptied_after_its_versioning_was_suspended(
+    client: Callable[[str], Any],
+) -> None:
+    s3, bucket = client("s3"), "emptied"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    s3.delete_object(Bucket=bucket, Key="a")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    found = s3.list_object_versions(Bucket=bucket)
+    left = [
+        {"Key": one["Key"], "VersionId": one["VersionId"]}
+        for one in found["Versions"] + found["DeleteMarkers"]
+    ]
+    assert len(left) == 2
+    assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": left})
+    s3.delete_bucket(Bucket=bucket)
