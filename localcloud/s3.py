@@ -29,7 +29,7 @@ class Keys(_VersionedKeyStore):
         for _, versions in self._iterlists():
             yield versions[-1]
 
-    def pop(self, key: str) -> None:
+    def pop(self, key: str) -> None:  # type: ignore[override]
         """moto's, in a bucket whose versioning is suspended, asks delete markers to give back what they do not hold."""
         for version in self.getlist(key, []):
             if not isinstance(version, models.FakeDeleteMarker):

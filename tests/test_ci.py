@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,15 @@ class World:
         needs = {"verify": {"outputs": {"environment": environment}}}
         return self._applying("apply", commit, subject or f"environment:{environment}", needs, **inputs)
 
+    @contextmanager
+    def sessions_of(self, role: str, *, hours: int) -> Iterator[None]:
+        """The role's may last so long while the block runs."""
+        iam, name = self.client("iam"), role.rpartition("/")[2]
+        before = iam.get_role(RoleName=name)["Role"]["MaxSessionDuration"]
+        iam.update_role(RoleName=name, MaxSessionDuration=hours * 3600)
+        yield
+        iam.update_role(RoleName=name, MaxSessionDuration=before)
+
     def destroy(self) -> str:
         """Destroy the stage with the rights of the role that applies, and no others."""
         token = identity_token(f"repo:{REPOSITORY}:environment:local", "sts.amazonaws.com")
@@ -178,7 +188,8 @@ def test_a_pull_request_is_planned_reviewed_merged_and_that_plan_applied(world: 
     assert verified.outputs == {"environment": "local-approval"}  # of the planted password
 
     role = {"apply_role": world.stage["plan_role"]}
-    reading = world.apply(merged, "local-approval", "ref:refs/heads/main", **role)
+    with world.sessions_of(role["apply_role"], hours=3):  # shorter ones, as it has, end before the first call
+        reading = world.apply(merged, "local-approval", "ref:refs/heads/main", **role)
     assert not reading.succeeded
     assert "is not authorized to perform" in reading.log
     assert (

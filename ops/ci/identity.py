@@ -53,9 +53,16 @@ def assume(stage: Stage, run: Run, task: str) -> Stage:
     except ClientError as error:
         if outage.is_passing(error):
             raise outage.told(error) from error
+        said = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+        if "DurationSeconds" in said:
+            raise KennelError(
+                f"A session of {run.role} lasts as long as its job may.",
+                said,
+                f"Name the role that applies, not the one that plans; ./inv ci.setup --stage {stage.name} renews both.",
+            ) from error
         raise KennelError(
             f"The role {run.role} trusts this pipeline.",
-            f"{error.response['Error']['Code']}: {error.response['Error']['Message']}",
+            said,
             "Its trust names the repository, the branch and the environment: compare terraform/stages/"
             f"{stage.name}.ci.tfvars with where this runs, then ./inv ci.setup --stage {stage.name}.",
         ) from error

@@ -34,9 +34,9 @@ def assume(
     return asked
 
 
-def refused(code: str, status: int) -> ClientError:
+def refused(code: str, status: int, message: str = "no") -> ClientError:
     metadata = {"HTTPStatusCode": status}
-    told: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": metadata}
+    told: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
     return ClientError(told, "AssumeRoleWithWebIdentity")
 
 
@@ -54,6 +54,15 @@ def test_a_role_that_does_not_trust_the_run_is_told_with_where_its_trust_stands(
 ) -> None:
     with pytest.raises(KennelError, match=r"(?s)trusts this pipeline.*AccessDenied.*dev\.ci\.tfvars"):
         assume(refused("AccessDenied", 403), monkeypatch)
+
+
+def test_a_role_whose_sessions_are_too_short_is_told_as_one_that_does_not_apply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """STS words it so."""
+    said = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+    with pytest.raises(KennelError, match=r"(?s)as long as its job.*MaxSession.*the role that applies"):
+        assume(refused("ValidationError", 400, said), monkeypatch)
 
 
 def test_a_cloud_that_has_a_bad_moment_says_nothing_about_the_trust(monkeypatch: pytest.MonkeyPatch) -> None:
