@@ -23,6 +23,7 @@ import threading
 import time
 import traceback
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -186,22 +187,20 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kennel-faults-") as folder:
         photos, weights = make_photos(Path(folder, "photos")), make_weights(Path(folder, "tiny.safetensors"))
-        lanes = [
-            threading.Thread(
-                target=lane, args=(Path(folder, f"lane-{n}"), photos, weights, queue, record, options.seed)
-            )
-            for n in range(min(options.lanes, len(wanted)))
-        ]
+        count = min(options.lanes, len(wanted))
+        with ThreadPoolExecutor(max(count, 1)) as pool:
+            lanes = [
+                pool.submit(lane, Path(folder, f"lane-{n}"), photos, weights, queue, record, options.seed)
+                for n in range(count)
+            ]
+            try:
+                wait(lanes)
+            except KeyboardInterrupt:
+                queue.close()
+                print("Ending with the runs that have begun.", flush=True)
+                wait(lanes)
         for one in lanes:
-            one.start()
-        try:
-            for one in lanes:
-                one.join()
-        except KeyboardInterrupt:
-            queue.close()
-            print("Ending with the runs that have begun.", flush=True)
-            for one in lanes:
-                one.join()
+            one.result()
     rows = list({row["run"]: row for row in record.rows}.values())  # the last of each
     print(f"\n{table(rows)}{len(rows)} runs, seed {options.seed}, {time.monotonic() - began:.0f} s")
     sys.exit(any(row["verdict"] == "FAILED" for row in rows))
