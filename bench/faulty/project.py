@@ -166,7 +166,7 @@ class Project:
     @property
     def other(self) -> str:
         """A model that is not deployed."""
-        return next(model for model in self.models if model != self.deployed)
+        return next(model for model in self.models if _digest(model) != _digest(self.deployed))
 
     def choose(self, model: str) -> None:
         self.model_file.write_text(model)
@@ -193,7 +193,7 @@ class Project:
         before, self.deployed, self.state = self.deployed, deployed, state
         if deployed is None:
             self.has_history = False
-        elif before not in (None, deployed):
+        elif before is not None and _digest(before) != _digest(deployed):
             self.has_history = True
 
     def forget_photos(self) -> None:
@@ -212,6 +212,11 @@ class Project:
     def artifacts(self) -> str:
         names = [one["Name"] for one in self.client("s3").list_buckets()["Buckets"]]
         return next((name for name in names if name.startswith("kennel-local-artifacts")), "")
+
+
+def _digest(model: str | None) -> str | None:
+    """Of the archive that a model file names; a rollback words the rest in its own way."""
+    return None if model is None else str(json.loads(model)["model"]["sha256"])
 
 
 class Broken(Exception):
