@@ -112,14 +112,16 @@ def test_each_statement_is_needed_and_nothing_else_is_allowed(tmp_path: Path) ->
         "what no statement stands or falls by must work"
     )
     assert [line["outside"] for line in lines if "outside" in line and not line["outside"]["ok"]] == []
-    cases = [line for line in lines if "sid" in line]
-    assert [(one["document"], one["sid"]) for one in cases if not one["without"] or not one["refused"]] == []
-    assert [(one["document"], one["sid"], one["again"]) for one in cases if one["again"]] == []
-    assert recording.unused(lines) == []
-    assert recording.replayed(lines) == []
-    assert recording.unplanned(lines) <= _OTHER_STAGES
+    run = recording.Run(lines)
+    assert [
+        (one["document"], one["sid"]) for one in run.cases if not one["without"] or not one["refused"]
+    ] == []
+    assert [(one["document"], one["sid"], one["again"]) for one in run.cases if one["again"]] == []
+    assert run.unused() == []
+    assert run.needless() == []
+    assert run.unplanned() <= _OTHER_STAGES
 
-    found = recording.statements(lines)
+    found = run.statements()
     if os.environ.get("KENNEL_TEST_RECORD"):
         (ROOT / "docs" / "rights.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     assert what_stands(found) == what_stands(recorded()), "KENNEL_TEST_RECORD=1 records anew"
