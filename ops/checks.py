@@ -31,10 +31,10 @@ def run_tests(only: str | None, *, fast: bool, long: bool) -> int:
         arguments += ["-m", "not slow and not long"]
     elif long or only is None:
         arguments += ["-m", "long" if long else "not long"]
-    if only is None and not long:  # the long ones count on the machine, and starting workers takes seconds
-        arguments += ["--numprocesses", str(min(os.cpu_count() or 1, _WORKERS)), "--dist", "loadfile"]
     if only is not None:
         arguments += [only] if (ROOT / only.partition("::")[0]).exists() else ["-k", only]
+    elif not long:  # the long ones count on the machine, and starting workers takes seconds
+        arguments += ["--numprocesses", str(min(os.cpu_count() or 1, _WORKERS)), "--dist", "loadfile"]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KENNEL_STAGE"))
     }

@@ -150,10 +150,8 @@ KINDS: dict[str, Kind] = {
     ),
 }  # fmt: skip
 
-_FIRST = {*_CREATE} - {
-    *_UPLOAD,
-    *_UPDATE,
-}  # calls of an apply that finds nothing; the next of one that finds an endpoint
+# Calls of an apply that finds nothing, and of one that finds an endpoint.
+_FIRST = {*_CREATE} - {*_UPLOAD, *_UPDATE}
 _LATER = {
     ("sagemaker", "UpdateEndpoint"),
     ("sagemaker", "DeleteModel"),

@@ -63,6 +63,8 @@ class Machine(Instance):
         self.registered: float | None = None
         self._power_on()
 
+    # -- what moto's backend calls
+
     def prep_nics(self, nic_spec: list[dict[str, Any]], *arguments: Any, **named: Any) -> None:
         """moto keeps the first interface, AWS deletes it with its instance, unless the launch says otherwise."""
         spec = nic_spec or [{"DeviceIndex": 0}]
@@ -70,8 +72,6 @@ class Machine(Instance):
             if int(nic["DeviceIndex"]) == 0 and "NetworkInterfaceId" not in nic:
                 nic.setdefault("DeleteOnTermination", True)
         super().prep_nics(spec, *arguments, **named)
-
-    # -- what moto's backend calls
 
     def start(self) -> InstanceState:
         with self.lock:

@@ -183,9 +183,8 @@ class Fleet:
             for instance in self._starting:
                 instance.cancel()
         self._end(leaving, drain)
-        if (
-            self._supervisor.is_alive()
-        ):  # it may be at ending one, in the name of a role that is there only now
+        # It may be at ending one, in the name of a role that is there only now.
+        if self._supervisor.is_alive():
             self._supervisor.join()
 
     def _end(self, instances: list[Instance], drain: float) -> None:

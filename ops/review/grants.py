@@ -108,9 +108,8 @@ def _of_statement(statement: dict[str, Any]) -> Iterable[Grant]:
 
 
 def _value(value: Any) -> str:
-    return (
-        str(value).lower() if isinstance(value, bool) else str(value)
-    )  # IAM takes true and "true" for the same
+    """IAM takes true and "true" for the same."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _either(statement: dict[str, Any], name: str) -> list[str]:

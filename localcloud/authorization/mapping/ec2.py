@@ -23,9 +23,8 @@ def asks(call: Call) -> list[Ask]:
     if call.operation in ("CreateTags", "DeleteTags"):
         return _of_tags(call)
     if call.operation == "RunInstances":
-        if call.params.get(
-            "LaunchTemplate"
-        ):  # which may hold a profile, and so a role, that nobody has passed
+        # One may hold a profile, and so a role, that nobody has passed.
+        if call.params.get("LaunchTemplate"):
             raise generic.Unmapped("ec2:RunInstances from a launch template")
         found = _run_instances(call)
     else:
